@@ -1,0 +1,106 @@
+"""Arrays of a device, and the checks that every method shares."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from gpucnn.errors import ConfigError, DeviceError, ShapeError
+from gpucnn.ops.shapes import check_elements
+
+Array = Any
+"""The device's own array: numpy.ndarray on `cpu` and `emulator`, cupy.ndarray on `cuda`."""
+
+FLOAT_DTYPES = ("float32", "float64")
+
+
+def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """ConfigError where `value` is not one of `allowed`."""
+    if value not in allowed:
+        names = ", ".join(repr(option) for option in allowed)
+        raise ConfigError(f"{name} must be one of {names}, got {value!r}")
+
+
+def number(
+    name: str, value: Any, low: float, high: float = float("inf"), *, open_high: bool = False
+) -> float:
+    """`value` as a float in [low, high] (in [low, high) with `open_high`); else ConfigError."""
+    try:
+        if isinstance(value, (bool, str)):
+            raise TypeError
+        result = float(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name} must be a number, got {value!r}") from None
+    # A NaN fails every comparison, so it is refused as well.
+    if not (low <= result < high if open_high else low <= result <= high):
+        bound = f"{'<' if open_high else '<='} {high:g}" if high != float("inf") else "finite"
+        raise ConfigError(f"{name} must be >= {low:g} and {bound}, got {value!r}")
+    return result
+
+
+class ArrayOps(ABC):
+    """Creation, transfer and checking of arrays."""
+
+    name: str
+    """The device as the config writes it: "cpu", "cuda:1", "emulator"."""
+
+    @abstractmethod
+    def asarray(self, a: Any, dtype: Any = None) -> Array:
+        """`a` (array, list or number) as a C-contiguous array of this device; may share memory."""
+
+    @abstractmethod
+    def to_numpy(self, a: Array) -> Any:
+        """`a` as a NumPy array on the host; waits for the device."""
+
+    @abstractmethod
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        """An uninitialised C-contiguous array."""
+
+    @abstractmethod
+    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
+        """A C-contiguous array of zeros."""
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Wait until the device has done all that was asked of it."""
+
+    @abstractmethod
+    def is_array(self, a: Any) -> bool:
+        """Whether `a` is an array of this device."""
+
+    def not_an_array(self, name: str, a: Any) -> DeviceError:
+        """The error for an argument that is not this device's array."""
+        return DeviceError(
+            f"{name} must be an array of device {self.name!r}, got {type(a).__name__}:"
+            f" convert it with ops.asarray({name})"
+        )
+
+    def _check(
+        self,
+        name: str,
+        a: Any,
+        *,
+        ndim: int | None = None,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        dtypes: Sequence[str] = FLOAT_DTYPES,
+    ) -> None:
+        """Check type, dtype, layout (DeviceError), rank, shape and size (ShapeError) of `a`."""
+        if not self.is_array(a):
+            raise self.not_an_array(name, a)
+        allowed = (str(dtype),) if dtype is not None else dtypes
+        if a.dtype.name not in allowed or not a.dtype.isnative:
+            raise DeviceError(
+                f"{name} must be {' or '.join(allowed)} in native byte order, got"
+                f" {a.dtype.str} ({a.dtype.name}): convert it with ops.asarray({name},"
+                f" {allowed[0]!r})"
+            )
+        if ndim is not None and a.ndim != ndim:
+            raise ShapeError(f"{name} must have {ndim} dimensions, got shape {a.shape}")
+        if shape is not None and a.shape != tuple(shape):
+            raise ShapeError(f"{name} must have shape {tuple(shape)}, got {a.shape}")
+        if not a.flags.c_contiguous:
+            raise DeviceError(
+                f"{name} of shape {a.shape} must be C-contiguous, got strides {a.strides}:"
+                f" copy it with ops.asarray({name})"
+            )
+        check_elements(name, a.shape)

@@ -1,0 +1,144 @@
+"""The linear layer's operations, batch normalisation, and the losses."""
+
+from abc import abstractmethod
+from typing import Any
+
+from gpucnn.errors import ShapeError
+from gpucnn.ops.contract.arrays import Array, ArrayOps, choice, number
+
+REDUCTIONS = ("mean", "sum")
+
+
+class DenseOps(ArrayOps):
+    """Operations over features and channels."""
+
+    def linear_forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        """Return y (N, out) = x (N, in) · wᵀ + b; w is (out, in), b (out,) (S0 §6)."""
+        self._check_linear(x, w)
+        if b is not None:
+            self._check("b", b, shape=(w.shape[0],), dtype=x.dtype.name)
+        return self._linear_forward(x, w, b)
+
+    def linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
+        """Return dx = dy·w, dw = dyᵀ·x, db = Σ_n dy (S0 §6, S2 BP2-BP4)."""
+        self._check_linear(x, w)
+        self._check("dy", dy, shape=(x.shape[0], w.shape[0]), dtype=x.dtype.name)
+        return self._linear_backward(dy, x, w)
+
+    def batch_norm2d_forward(
+        self,
+        x: Array,
+        gamma: Array,
+        beta: Array,
+        running_mean: Array,
+        running_var: Array,
+        *,
+        train: bool,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> tuple[Array, Any]:
+        """Return y (N, C, H, W) and what backward needs (as torch.nn.BatchNorm2d).
+
+        In training the biased variance over N, H, W normalises, and the running statistics become
+        (1 - momentum)·running + momentum·batch in place, with the unbiased variance. Raises
+        ShapeError where N·H·W = 1 in training: one value has no variance. An empty batch leaves
+        the running statistics alone.
+        """
+        self._check("x", x, ndim=4)
+        for name, a in (
+            ("gamma", gamma),
+            ("beta", beta),
+            ("running_mean", running_mean),
+            ("running_var", running_var),
+        ):
+            self._check(name, a, shape=(x.shape[1],), dtype=x.dtype.name)
+        if train and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            raise ShapeError(
+                f"batch norm in training needs more than one value a channel, got x of shape"
+                f" {x.shape}: use a larger batch or train=False"
+            )
+        momentum, eps = number("momentum", momentum, 0, 1), number("eps", eps, 0, open_high=True)
+        return self._batch_norm2d_forward(
+            x, gamma, beta, running_mean, running_var, train, momentum, eps
+        )
+
+    def batch_norm2d_backward(
+        self, dy: Array, saved: Any, gamma: Array
+    ) -> tuple[Array, Array, Array]:
+        """Return dx, dgamma, dbeta; after train=False the statistics are constants."""
+        self._check("dy", dy, ndim=4)
+        self._check("gamma", gamma, shape=(dy.shape[1],), dtype=dy.dtype.name)
+        return self._batch_norm2d_backward(dy, saved, gamma)
+
+    def softmax_cross_entropy(
+        self, logits: Array, labels: Array, *, label_smoothing: float = 0.0, reduction: str = "mean"
+    ) -> tuple[Array, Array]:
+        """Return the loss (0-d, logits' dtype) and dlogits (S0 §6; as torch.nn.CrossEntropyLoss).
+
+        logits (N, classes), labels int32 (N,). Smoothing ε trains towards (1 - ε) for the label
+        and ε/classes for every class. "mean" divides by N, here and nowhere else. The loss of an
+        empty batch is 0. Raises DataError for a label outside 0..classes-1 (on `cpu`).
+        """
+        self._check("logits", logits, ndim=2)
+        if logits.shape[1] == 0:
+            raise ShapeError(f"logits need at least one class, got shape {logits.shape}")
+        self._check("labels", labels, shape=logits.shape[:1], dtype="int32")
+        smoothing = number("label_smoothing", label_smoothing, 0, 1)
+        choice("reduction", reduction, REDUCTIONS)
+        return self._softmax_cross_entropy(logits, labels, smoothing, reduction == "mean")
+
+    def mean_squared_error(
+        self, y: Array, target: Array, *, reduction: str = "mean"
+    ) -> tuple[Array, Array]:
+        """Return ½·Σ(y - t)² a sample, summed or averaged over the samples, and dy.
+
+        y and target (N, ...). The ½ makes dy = y - t (over N under "mean") (S3).
+        """
+        self._check("y", y)
+        if y.ndim == 0:
+            raise ShapeError("y must have a batch axis (N, ...), got a 0-d array")
+        self._check("target", target, shape=y.shape, dtype=y.dtype.name)
+        choice("reduction", reduction, REDUCTIONS)
+        return self._mean_squared_error(y, target, reduction == "mean")
+
+    def _check_linear(self, x: Array, w: Array) -> None:
+        self._check("x", x, ndim=2)
+        self._check("w", w, ndim=2, dtype=x.dtype.name)
+        if x.shape[1] != w.shape[1]:
+            raise ShapeError(
+                f"x has {x.shape[1]} features, but w of shape {w.shape} takes {w.shape[1]}"
+            )
+
+    @abstractmethod
+    def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array: ...
+
+    @abstractmethod
+    def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]: ...
+
+    @abstractmethod
+    def _batch_norm2d_forward(
+        self,
+        x: Array,
+        gamma: Array,
+        beta: Array,
+        running_mean: Array,
+        running_var: Array,
+        train: bool,
+        momentum: float,
+        eps: float,
+    ) -> tuple[Array, Any]: ...
+
+    @abstractmethod
+    def _batch_norm2d_backward(
+        self, dy: Array, saved: Any, gamma: Array
+    ) -> tuple[Array, Array, Array]: ...
+
+    @abstractmethod
+    def _softmax_cross_entropy(
+        self, logits: Array, labels: Array, smoothing: float, mean: bool
+    ) -> tuple[Array, Array]: ...
+
+    @abstractmethod
+    def _mean_squared_error(
+        self, y: Array, target: Array, mean: bool
+    ) -> tuple[Array, Array]: ...

@@ -1,0 +1,202 @@
+"""Optimizer steps over flat arenas, in place: one call, and one launch, for all parameters."""
+
+from abc import abstractmethod
+from typing import Any
+
+from gpucnn.ops.contract.arrays import Array, ArrayOps, number
+from gpucnn.ops.shapes import integer
+
+
+class UpdateOps(ArrayOps):
+    """All arrays are 1-d of one length and dtype.
+
+    `lr_scale` is None or an array of that length that multiplies the learning rate.
+    """
+
+    def sgd_update(
+        self,
+        values: Array,
+        grads: Array,
+        velocity: Array | None,
+        *,
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        lr_scale: Array | None = None,
+    ) -> None:
+        """One step of SGD (S0 §6, S3; as torch.optim.SGD with dampening 0).
+
+        g = grad + weight_decay·value; velocity = momentum·velocity + g; the step is velocity, or
+        g + momentum·velocity with nesterov; value -= lr·step. `velocity` may be None where
+        momentum is 0.
+        """
+        state = [velocity] if momentum else []
+        self._check_arenas(values, grads, lr_scale, *state)
+        self._sgd_update(
+            values,
+            grads,
+            velocity if momentum else None,
+            number("lr", lr, 0, open_high=True),
+            number("momentum", momentum, 0, 1, open_high=True),
+            bool(nesterov),
+            number("weight_decay", weight_decay, 0, open_high=True),
+            lr_scale,
+        )
+
+    def adam_update(
+        self,
+        values: Array,
+        grads: Array,
+        first: Array,
+        second: Array,
+        *,
+        lr: float,
+        step: int,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+        lr_scale: Array | None = None,
+    ) -> None:
+        """One step of Adam (Kingma & Ba, 2015), or of AdamW with `decoupled` (as torch.optim).
+
+        `first` and `second` hold the moments; `step` counts from 1.
+        """
+        self._check_arenas(values, grads, lr_scale, first, second)
+        self._adam_update(
+            values,
+            grads,
+            first,
+            second,
+            number("lr", lr, 0, open_high=True),
+            integer("step", step, minimum=1),
+            number("beta1", beta1, 0, 1, open_high=True),
+            number("beta2", beta2, 0, 1, open_high=True),
+            number("eps", eps, 0, open_high=True),
+            number("weight_decay", weight_decay, 0, open_high=True),
+            bool(decoupled),
+            lr_scale,
+        )
+
+    def rmsprop_update(
+        self,
+        values: Array,
+        grads: Array,
+        second: Array,
+        velocity: Array | None,
+        *,
+        lr: float,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        lr_scale: Array | None = None,
+    ) -> None:
+        """One step of RMSprop, not centred (Hinton's lecture 6e; as torch.optim.RMSprop)."""
+        state = [velocity] if momentum else []
+        self._check_arenas(values, grads, lr_scale, second, *state)
+        self._rmsprop_update(
+            values,
+            grads,
+            second,
+            velocity if momentum else None,
+            number("lr", lr, 0, open_high=True),
+            number("alpha", alpha, 0, 1),
+            number("eps", eps, 0, open_high=True),
+            number("momentum", momentum, 0, 1, open_high=True),
+            number("weight_decay", weight_decay, 0, open_high=True),
+            lr_scale,
+        )
+
+    def ema_update(self, average: Array, values: Array, *, decay: float) -> None:
+        """average = decay·average + (1 - decay)·values."""
+        self._check_arenas(average, values, None)
+        self._ema_update(average, values, number("decay", decay, 0, 1))
+
+    def clip_by_global_norm(self, grads: Array, *, max_norm: float) -> Array:
+        """Scale `grads` so that their 2-norm is at most `max_norm`; return the norm before (0-d).
+
+        Non-finite gradients stay as they are, so that they are found and named. (torch's
+        clip_grad_norm_ adds 1e-6 to the divisor; here the norm is max_norm to rounding.)
+        """
+        self._check("grads", grads, ndim=1)
+        return self._clip_by_global_norm(grads, number("max_norm", max_norm, 0, open_high=True))
+
+    def max_abs(self, a: Array) -> Array:
+        """Return the largest absolute value (0-d); 0 for an empty array, NaN if there is one."""
+        self._check("a", a)
+        return self._max_abs(a)
+
+    def all_finite(self, a: Array) -> Array:
+        """Return whether no element is NaN or Inf (0-d bool)."""
+        self._check("a", a)
+        return self._all_finite(a)
+
+    def _check_arenas(
+        self, values: Any, grads: Any, lr_scale: Any, *state: Any
+    ) -> None:
+        self._check("values", values, ndim=1)
+        arenas = {"grads": grads, **{f"state[{i}]": a for i, a in enumerate(state)}}
+        if lr_scale is not None:
+            arenas["lr_scale"] = lr_scale
+        for name, arena in arenas.items():
+            self._check(name, arena, shape=values.shape, dtype=values.dtype.name)
+
+    @abstractmethod
+    def _sgd_update(
+        self,
+        values: Array,
+        grads: Array,
+        velocity: Array | None,
+        lr: float,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        lr_scale: Array | None,
+    ) -> None: ...
+
+    @abstractmethod
+    def _adam_update(
+        self,
+        values: Array,
+        grads: Array,
+        first: Array,
+        second: Array,
+        lr: float,
+        step: int,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        weight_decay: float,
+        decoupled: bool,
+        lr_scale: Array | None,
+    ) -> None: ...
+
+    @abstractmethod
+    def _rmsprop_update(
+        self,
+        values: Array,
+        grads: Array,
+        second: Array,
+        velocity: Array | None,
+        lr: float,
+        alpha: float,
+        eps: float,
+        momentum: float,
+        weight_decay: float,
+        lr_scale: Array | None,
+    ) -> None: ...
+
+    @abstractmethod
+    def _ema_update(self, average: Array, values: Array, decay: float) -> None: ...
+
+    @abstractmethod
+    def _clip_by_global_norm(self, grads: Array, max_norm: float) -> Array: ...
+
+    @abstractmethod
+    def _max_abs(self, a: Array) -> Array: ...
+
+    @abstractmethod
+    def _all_finite(self, a: Array) -> Array: ...

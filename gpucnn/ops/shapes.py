@@ -33,17 +33,35 @@ def _sequence(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
+def sizes(name: str, shape: Any, axes: str) -> tuple[int, ...]:
+    """`shape` as a tuple of ints, one for each of `axes`; ShapeError otherwise."""
+    try:
+        result = tuple(index(size) for size in shape)
+    except TypeError:
+        raise ShapeError(f"{name} must be ({axes}) integers, got {shape!r}") from None
+    if len(result) != axes.count(",") + 1 or min(result) < 0:
+        raise ShapeError(f"{name} must be ({axes}), none negative, got shape {result}")
+    return result
+
+
 def pair(name: str, value: Any, *, minimum: int = 1) -> tuple[int, int]:
-    """(height, width) from an int or a pair of ints."""
+    """(height, width) from an int or a pair of ints that fit into int32."""
     if _sequence(value):
         if len(value) != 2:
             raise ConfigError(f"{name} must be an int or a pair (height, width), got {value!r}")
         return (
-            integer(f"{name}[0] (height)", value[0], minimum=minimum),
-            integer(f"{name}[1] (width)", value[1], minimum=minimum),
+            _int32(f"{name}[0] (height)", value[0], minimum),
+            _int32(f"{name}[1] (width)", value[1], minimum),
         )
-    number = integer(name, value, minimum=minimum)
+    number = _int32(name, value, minimum)
     return number, number
+
+
+def _int32(name: str, value: Any, minimum: int) -> int:
+    number = integer(name, value, minimum=minimum)
+    if number > INT32_ELEMENTS:
+        raise ConfigError(f"{name} must fit into int32, got {value!r}")
+    return number
 
 
 def padding_pairs(value: Any) -> Padding:
@@ -105,25 +123,21 @@ class Conv2dShape:
         P = floor((H + top + bottom - dilation*(R-1) - 1) / stride) + 1, Q likewise (S4, output
         size). Raises ConfigError for stride, padding, dilation or groups, ShapeError for sizes.
         """
-        if len(x_shape) != 4:
-            raise ShapeError(f"x must be (N, C, H, W), got shape {tuple(x_shape)}")
-        if len(w_shape) != 4:
-            raise ShapeError(f"w must be (K, C/groups, R, S), got shape {tuple(w_shape)}")
-        n, c, h, w = x_shape
-        k, c_group, r, s = w_shape
+        n, c, h, w = x_shape = sizes("x", x_shape, "N, C, H, W")
+        k, c_group, r, s = w_shape = sizes("w", w_shape, "K, C/groups, R, S")
         strides, dilations = pair("stride", stride), pair("dilation", dilation)
         pads, groups = padding_pairs(padding), integer("groups", groups, minimum=1)
         if min(c, h, w) < 1:
-            raise ShapeError(f"x of shape {tuple(x_shape)} needs C, H and W of at least 1")
+            raise ShapeError(f"x of shape {x_shape} needs C, H and W of at least 1")
         if min(k, c_group, r, s) < 1:
-            raise ShapeError(f"w of shape {tuple(w_shape)} needs sizes of at least 1")
+            raise ShapeError(f"w of shape {w_shape} needs sizes of at least 1")
         if c % groups or k % groups:
             raise ShapeError(
                 f"groups={groups} must divide the channels of x (C={c}) and the filters (K={k})"
             )
         if c_group * groups != c:
             raise ShapeError(
-                f"x has C={c} channels, but w of shape {tuple(w_shape)} with groups={groups}"
+                f"x has C={c} channels, but w of shape {w_shape} with groups={groups}"
                 f" takes {c_group * groups}"
             )
         p = _convolved("height", h, r, strides[0], pads[0], dilations[0])
@@ -155,13 +169,22 @@ def _convolved(
     axis: str, size: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int
 ) -> int:
     extent = window_extent(kernel, dilation)
-    padded = size + sum(padding)
+    padded = _padded(axis, size, padding)
     if extent > padded:
         raise ShapeError(
             f"a kernel of {kernel} with dilation {dilation} spans {extent} cells, more than the"
             f" {axis} {size} with padding {padding[0]}+{padding[1]} has ({padded})"
         )
     return (padded - extent) // stride + 1
+
+
+def _padded(axis: str, size: int, padding: tuple[int, int]) -> int:
+    padded = size + sum(padding)
+    if padded > INT32_ELEMENTS:
+        raise ShapeError(
+            f"the {axis} {size} with padding {padding[0]}+{padding[1]} is more than int32 can index"
+        )
+    return padded
 
 
 @dataclass(frozen=True)
@@ -195,11 +218,9 @@ class Pool2dShape:
         Each padding side may be up to dilation*(kernel-1), so that every window has a real cell.
         Raises ConfigError for the settings, ShapeError for sizes.
         """
-        if len(x_shape) != 4:
-            raise ShapeError(f"x must be (N, C, H, W), got shape {tuple(x_shape)}")
-        n, c, h, w = x_shape
+        n, c, h, w = x_shape = sizes("x", x_shape, "N, C, H, W")
         if min(c, h, w) < 1:
-            raise ShapeError(f"x of shape {tuple(x_shape)} needs C, H and W of at least 1")
+            raise ShapeError(f"x of shape {x_shape} needs C, H and W of at least 1")
         kernel = pair("kernel_size", kernel_size)
         strides = kernel if stride is None else pair("stride", stride)
         dilations, pads = pair("dilation", dilation), padding_pairs(padding)
@@ -243,14 +264,13 @@ def _pooled(
             f"padding {padding[0]}+{padding[1]} along the {axis} is more than a window of"
             f" {kernel} with dilation {dilation} can reach over: at most {extent - 1} a side"
         )
-    padded = size + sum(padding)
-    if extent > padded:
+    free = _padded(axis, size, padding) - extent
+    out = (free + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if out < 1:
         raise ShapeError(
             f"a window of {kernel} with dilation {dilation} spans {extent} cells, more than the"
-            f" {axis} {size} with padding {padding[0]}+{padding[1]} has ({padded})"
+            f" {axis} {size} with padding {padding[0]}+{padding[1]} has ({free + extent})"
         )
-    free = padded - extent
-    out = (free + (stride - 1 if ceil_mode else 0)) // stride + 1
     # A last window may not begin in the trailing padding (as torch.nn.MaxPool2d). A floored
     # window with a stride over its extent cannot begin there: free >= 0 keeps it inside.
     if ceil_mode and (out - 1) * stride >= size + padding[0]:

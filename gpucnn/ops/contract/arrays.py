@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from gpucnn.errors import ConfigError, DeviceError, ShapeError
@@ -28,12 +29,12 @@ def number(
         if isinstance(value, (bool, str)):
             raise TypeError
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"{name} must be a number, got {value!r}") from None
-    # A NaN fails every comparison, so it is refused as well.
-    if not (low <= result < high if open_high else low <= result <= high):
-        bound = f"{'<' if open_high else '<='} {high:g}" if high != float("inf") else "finite"
-        raise ConfigError(f"{name} must be >= {low:g} and {bound}, got {value!r}")
+    if not (isfinite(result) and (low <= result < high if open_high else low <= result <= high)):
+        bounds = [f">= {low:g}"] if isfinite(low) else []
+        bounds += [f"{'<' if open_high else '<='} {high:g}" if isfinite(high) else "finite"]
+        raise ConfigError(f"{name} must be {' and '.join(bounds)}, got {value!r}")
     return result
 
 

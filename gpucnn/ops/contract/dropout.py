@@ -11,7 +11,7 @@ from typing import Any
 from gpucnn.draws import check_seed
 from gpucnn.errors import ConfigError
 from gpucnn.ops.contract.arrays import Array, ArrayOps, number
-from gpucnn.ops.shapes import integer
+from gpucnn.ops.shapes import check_elements, integer
 
 
 class DropoutOps(ArrayOps):
@@ -50,6 +50,8 @@ class DropoutOps(ArrayOps):
                 f"block_size must be at most the image's smaller side, got {size} for x of shape"
                 f" {x.shape}"
             )
+        n, c, h, w = x.shape
+        check_elements("the grid of block corners", (n, c, h + size - 1, w + size - 1))
         return self._drop_block2d_forward(x, *_draw(rate, seed, layer, step), size)
 
     def dropout_backward(self, dy: Array, mask: Array) -> Array:

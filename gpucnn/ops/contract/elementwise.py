@@ -71,6 +71,7 @@ class ElementwiseOps(ArrayOps):
 
     def concat(self, xs: Sequence[Array], *, axis: int) -> Array:
         """Return the arrays joined along `axis`; their other sizes must agree."""
+        xs = list(xs)
         if not xs:
             raise ShapeError("concat needs at least one array, got none")
         for i, x in enumerate(xs):
@@ -110,9 +111,10 @@ class ElementwiseOps(ArrayOps):
 
     @staticmethod
     def _axis(axis: int, ndim: int) -> int:
-        if not -ndim <= axis < ndim:
+        place = integer("axis", axis, minimum=-ndim)
+        if place >= ndim:
             raise ConfigError(f"axis must be from {-ndim} to {ndim - 1}, got {axis!r}")
-        return axis % ndim
+        return place % ndim
 
     @abstractmethod
     def _relu_forward(self, x: Array) -> Array: ...

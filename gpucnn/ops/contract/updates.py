@@ -31,14 +31,15 @@ class UpdateOps(ArrayOps):
         g + momentum·velocity with nesterov; value -= lr·step. `velocity` may be None where
         momentum is 0.
         """
-        state = [velocity] if momentum else []
-        self._check_arenas(values, grads, lr_scale, *state)
+        momentum = number("momentum", momentum, 0, 1, open_high=True)
+        used = {"velocity": velocity} if momentum else {}
+        self._check_arenas(lr_scale, values=values, grads=grads, **used)
         self._sgd_update(
             values,
             grads,
-            velocity if momentum else None,
+            used.get("velocity"),
             number("lr", lr, 0, open_high=True),
-            number("momentum", momentum, 0, 1, open_high=True),
+            momentum,
             bool(nesterov),
             number("weight_decay", weight_decay, 0, open_high=True),
             lr_scale,
@@ -64,7 +65,7 @@ class UpdateOps(ArrayOps):
 
         `first` and `second` hold the moments; `step` counts from 1.
         """
-        self._check_arenas(values, grads, lr_scale, first, second)
+        self._check_arenas(lr_scale, values=values, grads=grads, first=first, second=second)
         self._adam_update(
             values,
             grads,
@@ -95,24 +96,25 @@ class UpdateOps(ArrayOps):
         lr_scale: Array | None = None,
     ) -> None:
         """One step of RMSprop, not centred (Hinton's lecture 6e; as torch.optim.RMSprop)."""
-        state = [velocity] if momentum else []
-        self._check_arenas(values, grads, lr_scale, second, *state)
+        momentum = number("momentum", momentum, 0, 1, open_high=True)
+        used = {"velocity": velocity} if momentum else {}
+        self._check_arenas(lr_scale, values=values, grads=grads, second=second, **used)
         self._rmsprop_update(
             values,
             grads,
             second,
-            velocity if momentum else None,
+            used.get("velocity"),
             number("lr", lr, 0, open_high=True),
             number("alpha", alpha, 0, 1),
             number("eps", eps, 0, open_high=True),
-            number("momentum", momentum, 0, 1, open_high=True),
+            momentum,
             number("weight_decay", weight_decay, 0, open_high=True),
             lr_scale,
         )
 
     def ema_update(self, average: Array, values: Array, *, decay: float) -> None:
         """average = decay·average + (1 - decay)·values."""
-        self._check_arenas(average, values, None)
+        self._check_arenas(None, average=average, values=values)
         self._ema_update(average, values, number("decay", decay, 0, 1))
 
     def clip_by_global_norm(self, grads: Array, *, max_norm: float) -> Array:
@@ -134,15 +136,14 @@ class UpdateOps(ArrayOps):
         self._check("a", a)
         return self._all_finite(a)
 
-    def _check_arenas(
-        self, values: Any, grads: Any, lr_scale: Any, *state: Any
-    ) -> None:
-        self._check("values", values, ndim=1)
-        arenas = {"grads": grads, **{f"state[{i}]": a for i, a in enumerate(state)}}
+    def _check_arenas(self, lr_scale: Any, **arenas: Any) -> None:
         if lr_scale is not None:
             arenas["lr_scale"] = lr_scale
-        for name, arena in arenas.items():
-            self._check(name, arena, shape=values.shape, dtype=values.dtype.name)
+        reference = next(iter(arenas.values()))
+        for i, (name, arena) in enumerate(arenas.items()):
+            self._check(name, arena, ndim=1)
+            if i:
+                self._check(name, arena, shape=reference.shape, dtype=reference.dtype.name)
 
     @abstractmethod
     def _sgd_update(

@@ -86,4 +86,5 @@ def _draw(rate: Any, seed: Any, layer: Any, step: Any) -> tuple[float, int, int,
     for name, value in words.items():
         if value >= 2**32:
             raise ConfigError(f"{name} must be below 2**32, got {value}")
-    return number("rate", rate, 0, 1, open_high=True), check_seed(seed), *words.values()
+    fraction = number("rate", rate, 0, 1, open_high=True)
+    return fraction, check_seed(seed), words["layer"], words["step"]

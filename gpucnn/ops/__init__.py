@@ -1,0 +1,24 @@
+"""The operations of a device, behind one contract (gpucnn/ops/base.py)."""
+
+import re
+
+from gpucnn.errors import DeviceError
+from gpucnn.ops.base import Array, Ops
+from gpucnn.ops.numpy_ops import NumpyOps
+
+__all__ = ["Array", "Ops", "get_ops"]
+
+
+def get_ops(device: str = "cpu") -> Ops:
+    """The operations of `device`: "cpu"; DeviceError for a device that is not there.
+
+    There is no fallback: asking for "cuda" never computes on the CPU.
+    """
+    if device == "cpu":
+        return NumpyOps()
+    if re.fullmatch(r"cuda(:\d+)?|emulator", str(device)):
+        raise DeviceError(
+            f"device {device!r} is not available: this version of gpucnn has no CUDA kernels yet;"
+            " use --device cpu"
+        )
+    raise DeviceError(f"device must be cpu, cuda, cuda:N or emulator, got {device!r}")

@@ -1,0 +1,161 @@
+"""Linear, batch norm and the losses."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpucnn.errors import DataError
+from gpucnn.ops.contract.arrays import Array
+from gpucnn.ops.contract.dense import DenseOps
+from gpucnn.ops.cpu import parallel
+
+
+class BatchNormSaved(NamedTuple):
+    """What batch norm's backward needs: the input and its statistics (C, 1, 1)."""
+
+    x: Array
+    mean: Array
+    inverse_std: Array
+    train: bool
+
+
+class CpuDense(DenseOps):
+    """The dense family on NumPy."""
+
+    def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array:
+        y = np.matmul(x, w.T)
+        if b is not None:
+            y += b
+        return y
+
+    def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
+        return np.matmul(dy, w), np.matmul(dy.T, x), dy.sum(axis=0)
+
+    def _batch_norm2d_forward(
+        self,
+        x: Array,
+        gamma: Array,
+        beta: Array,
+        running_mean: Array,
+        running_var: Array,
+        train: bool,
+        momentum: float,
+        eps: float,
+    ) -> tuple[Array, Any]:
+        mean, var = running_mean, running_var
+        values = x.size // x.shape[1]
+        if train and values:
+            mean = _channel_sums(x, lambda part: part.sum(axis=(2, 3))) / values
+            mean = mean.astype(x.dtype)
+            # The sum of squares about the mean: no cancellation for a large mean.
+            centre = mean[:, None, None]
+            var = _channel_sums(x, lambda part: _dot(part - centre, part - centre)) / values
+            _blend(running_mean, mean, momentum)
+            _blend(running_var, var * (values / (values - 1)), momentum)
+        inverse_std = (1 / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
+        saved = BatchNormSaved(x, np.array(mean)[:, None, None], inverse_std[:, None, None], train)
+        y = np.empty_like(x)
+        scale, shift = gamma[:, None, None] * saved.inverse_std, beta[:, None, None]
+
+        def body(low: int, high: int) -> None:
+            part = y[low:high]
+            np.subtract(x[low:high], saved.mean, out=part)
+            part *= scale
+            part += shift
+
+        parallel.over(len(x), x.size, body)
+        return y, saved
+
+    def _batch_norm2d_backward(
+        self, dy: Array, saved: BatchNormSaved, gamma: Array
+    ) -> tuple[Array, Array, Array]:
+        x, mean, inverse_std, train = saved
+
+        def sums(low: int, high: int) -> Array:
+            delta = dy[low:high]
+            products = _dot(delta, x[low:high] - mean)
+            return np.stack([delta.sum(axis=(2, 3)), products]).sum(axis=1, dtype=np.float64)
+
+        parts = parallel.over(len(x), x.size, sums)
+        dbeta, products = np.add.reduce(parts, axis=0)
+        dgamma = products * inverse_std.ravel()
+        dx = np.empty_like(dy)
+        scale = gamma[:, None, None] * inverse_std
+        if train and x.size:
+            # dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)), with x̂ = (x - mean)·inverse_std
+            values = x.size // x.shape[1]
+            shift = _per_channel(dbeta / values, dy.dtype)
+            slope = _per_channel(dgamma / values, dy.dtype) * inverse_std
+
+        def body(low: int, high: int) -> None:
+            part = dx[low:high]
+            if train:
+                np.subtract(x[low:high], mean, out=part)
+                part *= slope
+                part += shift
+                np.subtract(dy[low:high], part, out=part)
+                part *= scale
+            else:
+                np.multiply(dy[low:high], scale, out=part)
+
+        if x.size:
+            parallel.over(len(x), x.size, body)
+        return dx, dgamma.astype(dy.dtype), dbeta.astype(dy.dtype)
+
+    def _softmax_cross_entropy(
+        self, logits: Array, labels: Array, smoothing: float, mean: bool
+    ) -> tuple[Array, Array]:
+        count, classes = logits.shape
+        wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+        if wrong.size:
+            raise DataError(
+                f"labels[{wrong[0]}] is {labels[wrong[0]]}, outside of the {classes} classes"
+                f" 0..{classes - 1} of the logits: check the labels or the last layer's units"
+            )
+        if count == 0:
+            return np.zeros((), logits.dtype), np.zeros_like(logits)
+        share = 1 / count if mean else 1.0
+        rows = np.arange(count)
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        powers = np.exp(shifted)
+        total = powers.sum(axis=1, keepdims=True)
+        # -log softmax; its weighted sum over the classes is the loss.
+        negative_log = np.log(total) - shifted
+        losses = (1 - smoothing) * negative_log[rows, labels]
+        dlogits = powers / total
+        if smoothing:
+            losses += smoothing / classes * negative_log.sum(axis=1)
+            dlogits -= smoothing / classes
+        dlogits[rows, labels] -= 1 - smoothing
+        dlogits *= share
+        return np.asarray(losses.sum() * share, logits.dtype), dlogits
+
+    def _mean_squared_error(self, y: Array, target: Array, mean: bool) -> tuple[Array, Array]:
+        dy = y - target
+        loss = 0.5 * np.vdot(dy, dy)
+        if mean and len(y):
+            loss /= len(y)
+            dy /= len(y)
+        return np.asarray(loss, y.dtype), dy
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Σ a·b over the pixels of each image and channel."""
+    return np.einsum("nchw,nchw->nc", a, b)
+
+
+def _channel_sums(x: Array, of: Any) -> Array:
+    """(C,) float64: `of` gives (images, C) of some images; summed over all of them."""
+    parts = parallel.over(
+        len(x), x.size, lambda low, high: of(x[low:high]).sum(axis=0, dtype=np.float64)
+    )
+    return np.add.reduce(parts, axis=0)
+
+
+def _per_channel(a: Array, dtype: Any) -> Array:
+    return a.astype(dtype)[:, None, None]
+
+
+def _blend(running: Array, batch: Array, momentum: float) -> None:
+    running *= 1 - momentum
+    running += (momentum * batch).astype(running.dtype)

@@ -1,0 +1,50 @@
+"""Dropout of elements, channels and blocks."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from gpucnn.ops.contract.arrays import Array
+from gpucnn.ops.contract.dropout import DropoutOps
+from gpucnn.ops.cpu import philox
+
+
+def _kept(shape: Sequence[int], rate: float, seed: int, layer: int, step: int) -> Array:
+    """bool of `shape`: keep iff draw >= floor(rate·2³²)."""
+    draws = philox.draws(prod(shape), seed=seed, layer=layer, step=step)
+    return (draws >= np.uint32(int(rate * 2**32))).reshape(shape)
+
+
+class CpuDropout(DropoutOps):
+    """The dropout family on NumPy."""
+
+    def _dropout_forward(
+        self, x: Array, rate: float, seed: int, layer: int, step: int
+    ) -> tuple[Array, Array]:
+        mask = _kept(x.shape, rate, seed, layer, step) * x.dtype.type(1 / (1 - rate))
+        return x * mask, mask
+
+    def _dropout2d_forward(
+        self, x: Array, rate: float, seed: int, layer: int, step: int
+    ) -> tuple[Array, Array]:
+        kept = _kept((*x.shape[:2], 1, 1), rate, seed, layer, step)
+        mask = kept * x.dtype.type(1 / (1 - rate))
+        return x * mask, mask
+
+    def _drop_block2d_forward(
+        self, x: Array, rate: float, seed: int, layer: int, step: int, block_size: int
+    ) -> tuple[Array, Array]:
+        n, c, h, w = x.shape
+        corners = (n, c, h + block_size - 1, w + block_size - 1)
+        corner_rate = 1 - (1 - rate) ** (1 / block_size**2)
+        kept = _kept(corners, corner_rate, seed, layer, step)
+        # A cell is kept where all corners whose block covers it are: rows first, then columns.
+        rows = np.logical_and.reduce([kept[:, :, i : i + h] for i in range(block_size)])
+        cells = np.logical_and.reduce([rows[..., j : j + w] for j in range(block_size)])
+        mask = cells * x.dtype.type(1 / (1 - rate))
+        return x * mask, mask
+
+    def _dropout_backward(self, dy: Array, mask: Array) -> Array:
+        dx: Array = dy * mask
+        return dx

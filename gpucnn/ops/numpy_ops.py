@@ -1,0 +1,38 @@
+"""The `cpu` device: the Ops contract on NumPy and its BLAS."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpucnn.ops.base import Array, Ops
+from gpucnn.ops.cpu.convolution import CpuConvolution
+from gpucnn.ops.cpu.dense import CpuDense
+from gpucnn.ops.cpu.dropout import CpuDropout
+from gpucnn.ops.cpu.elementwise import CpuElementwise
+from gpucnn.ops.cpu.pooling import CpuPooling
+from gpucnn.ops.cpu.updates import CpuUpdates
+
+
+class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout, CpuUpdates, Ops):
+    """Operations on numpy.ndarray."""
+
+    name = "cpu"
+
+    def asarray(self, a: Any, dtype: Any = None) -> Array:
+        return np.require(a, dtype, "C")
+
+    def to_numpy(self, a: Array) -> Any:
+        return np.asarray(a)
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        return np.empty(shape, dtype)
+
+    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
+        return np.zeros(shape, dtype)
+
+    def synchronize(self) -> None:
+        """NumPy has finished when it returns."""
+
+    def is_array(self, a: Any) -> bool:
+        return isinstance(a, np.ndarray)

@@ -1,4 +1,4 @@
-"""The import rules of ARCHITECTURE.md section 2, read from the source: imports go downwards only."""
+"""The import rules of ARCHITECTURE.md section 2: imports go downwards only."""
 
 import ast
 import sys

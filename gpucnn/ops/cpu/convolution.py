@@ -23,8 +23,8 @@ from gpucnn.ops.contract.convolution import ConvolutionOps
 from gpucnn.ops.cpu import parallel
 from gpucnn.ops.shapes import Conv2dShape
 
-COLUMNS_BYTES = 1 << 20
-"""Size of a thread's `columns` buffer to aim at: about what a core's second-level cache holds."""
+COLUMNS_BYTES = 1 << 21
+"""Size of a thread's `columns` buffer: small enough for the caches, wide enough for the BLAS."""
 
 WEIGHT_SLOTS = 8
 """Partial sums of the weight gradient: fixed, so that its bits do not depend on the threads."""
@@ -54,16 +54,8 @@ class CpuConvolution(ConvolutionOps):
         self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
     ) -> Array:
         y = np.empty(shape.y_shape, x.dtype)
-        rows, cols = _forward_axes(shape)
-        if _is_pointwise(rows, cols) and shape.groups == 1:
-            pixels = shape.h * shape.w
-            images = x.reshape(shape.n, shape.c, pixels)
-            flat = y.reshape(shape.n, shape.k, pixels)
-            np.matmul(w.reshape(shape.k, shape.c), images, out=flat)
-            _finish(y, b, relu)
-        else:
-            weights = w.reshape(shape.groups, shape.k // shape.groups, -1)
-            _correlate(x, weights, rows, cols, y, b, relu)
+        weights = w.reshape(shape.groups, shape.k // shape.groups, -1)
+        _correlate(x, weights, *_forward_axes(shape), y, b, relu)
         return y
 
     def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
@@ -110,14 +102,6 @@ def _forward_axes(shape: Conv2dShape) -> tuple[Axis, Axis]:
     )
 
 
-def _is_pointwise(rows: Axis, cols: Axis) -> bool:
-    """A 1x1 kernel over the input as it is: the input is the matrix already."""
-    return all(
-        axis.taps == axis.stride == 1 and axis.offset == 0 and axis.inputs == axis.outputs
-        for axis in (rows, cols)
-    )
-
-
 def _phase(shape: Conv2dShape, axis: int, phase: int) -> tuple[Axis, slice]:
     """The inputs phase, phase + stride, ... of dx as outputs of a correlation over dy.
 
@@ -142,17 +126,29 @@ def _phase(shape: Conv2dShape, axis: int, phase: int) -> tuple[Axis, slice]:
     )
 
 
+def _is_pointwise(rows: Axis, cols: Axis) -> bool:
+    """A 1x1 kernel over the input as it is: each image is the matrix already."""
+    return all(
+        axis.taps == axis.stride == 1 and axis.offset == 0 and axis.inputs == axis.outputs
+        for axis in (rows, cols)
+    )
+
+
 Block = tuple[int, int, int, int]
 """First and one past the last image, first and one past the last output row."""
 
 
 def _blocks(n: int, channels: int, rows: Axis, cols: Axis, itemsize: int) -> Iterator[Block]:
-    """Blocks whose `columns` take about COLUMNS_BYTES: some images, or some rows of one."""
+    """Blocks whose `columns` take about COLUMNS_BYTES: some images, or some rows of one.
+
+    A pointwise convolution needs no columns; its blocks are whole images.
+    """
     row_bytes = channels * rows.taps * cols.taps * cols.outputs * itemsize
     budget = max(1, COLUMNS_BYTES // row_bytes)
-    height = min(budget, rows.outputs)
-    height = -(-rows.outputs // -(-rows.outputs // height))
+    height = -(-rows.outputs // -(-rows.outputs // budget))
     images = max(1, budget // rows.outputs)
+    if _is_pointwise(rows, cols):
+        height, images = rows.outputs, 1
     for n_low in range(0, n, images):
         for p_low in range(0, rows.outputs, height):
             yield n_low, min(n_low + images, n), p_low, min(p_low + height, rows.outputs)
@@ -163,21 +159,23 @@ class _Columns:
 
     def __init__(self, src: Array, rows: Axis, cols: Axis, blocks: list[Block]):
         self.src, self.rows, self.cols = src, rows, cols
-        channels, itemsize = src.shape[1], src.dtype.itemsize
+        channels = src.shape[1]
         images = max((b[1] - b[0] for b in blocks), default=0)
         height = max((b[3] - b[2] for b in blocks), default=0)
         left, right = cols.reach(0, cols.outputs)
         tile_rows = rows.reach(0, height)[1] - rows.reach(0, height)[0]
         self.tile = np.empty(images * channels * tile_rows * (right - left), src.dtype)
         length = channels * rows.taps * cols.taps * images * height * cols.outputs
-        self.flat = np.empty(length, src.dtype)
-        self.itemsize = itemsize
+        self.pointwise = _is_pointwise(rows, cols)
+        self.flat = np.empty(0 if self.pointwise else length, src.dtype)
 
     def gather(self, block: Block, groups: int) -> Array:
         """The block's windows as (groups, C/groups·R·S, images·rows·Q)."""
         n_low, n_high, p_low, p_high = block
         rows, cols = self.rows, self.cols
         images, channels, height = n_high - n_low, self.src.shape[1], p_high - p_low
+        if self.pointwise:
+            return self.src[n_low].reshape(groups, -1, rows.outputs * cols.outputs)
         tile = self._tile(n_low, n_high, *rows.reach(p_low, p_high), *cols.reach(0, cols.outputs))
         image, channel, row, col = tile.strides
         windows = as_strided(
@@ -228,13 +226,23 @@ def _correlate(
         columns = _Columns(src, rows, cols, mine)
         for block in mine:
             n_low, n_high, p_low, p_high = block
-            product = np.matmul(weights, columns.gather(block, len(weights)))
-            product = product.reshape(-1, n_high - n_low, p_high - p_low, cols.outputs)
+            matrix = columns.gather(block, len(weights))
             part = dst[n_low:n_high, :, p_low:p_high]
-            if b is None:
-                part[...] = product.transpose(1, 0, 2, 3)
+            if n_high - n_low == 1 and dst.flags.c_contiguous:
+                # One image's rows of y are a matrix as they are: no copy of the product.
+                image = dst[n_low].reshape(*weights.shape[:2], -1)
+                pixels = slice(p_low * cols.outputs, p_high * cols.outputs)
+                np.matmul(weights, matrix, out=image[:, :, pixels])
+                if b is not None:
+                    part += b[:, None, None]
             else:
-                np.add(product.transpose(1, 0, 2, 3), b[:, None, None], out=part)
+                product = np.matmul(weights, matrix)
+                product = product.reshape(-1, n_high - n_low, p_high - p_low, cols.outputs)
+                product = product.transpose(1, 0, 2, 3)
+                if b is None:
+                    part[...] = product
+                else:
+                    np.add(product, b[:, None, None], out=part)
             if relu:
                 np.maximum(part, 0, out=part)
 
@@ -252,15 +260,3 @@ def _weight_slot(shape: Conv2dShape, dy: Array, x: Array, blocks: list[Block]) -
         delta = delta.reshape(shape.groups, shape.k // shape.groups, -1)
         total += np.matmul(delta, columns.gather(block, shape.groups).transpose(0, 2, 1))
     return total
-
-
-def _finish(y: Array, b: Array | None, relu: bool) -> None:
-    def body(low: int, high: int) -> None:
-        part = y[low:high]
-        if b is not None:
-            part += b[:, None, None]
-        if relu:
-            np.maximum(part, 0, out=part)
-
-    if b is not None or relu:
-        parallel.over(len(y), y.size, body)

@@ -1,0 +1,91 @@
+"""Loss and accuracy of a model on a data set."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gpucnn.errors import NonFiniteError, ShapeError
+from gpucnn.layers.base import Layer
+from gpucnn.losses import Loss
+from gpucnn.ops.base import Array, Ops
+from gpucnn.training.diagnosis import batch_name, find_non_finite
+
+
+class Batch(Protocol):
+    """images (N, C, H, W), labels int32 (N,), and their places in the data set, on the host."""
+
+    @property
+    def images(self) -> Any: ...
+    @property
+    def labels(self) -> Any: ...
+    @property
+    def indices(self) -> Any: ...
+
+
+class Batches(Protocol):
+    """What training needs of a loader: batches that depend on (epoch, batch number) alone."""
+
+    def __len__(self) -> int: ...
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """loss and accuracy are means over the images; confusion[label, prediction] counts them."""
+
+    loss: float
+    accuracy: float
+    confusion: "np.ndarray[Any, np.dtype[np.int64]]"
+
+
+def loss_of(loss: Loss, ops: Ops, y: Array, labels: Any) -> tuple[float, Array]:
+    """The loss summed over a batch with outputs y (N, classes), as a float, and dy.
+
+    Reading the loss waits for the device.
+    """
+    target = labels
+    if loss.target == "one_hot":
+        if y.ndim != 2:
+            raise ShapeError(f"the model must give (N, classes), got outputs of shape {y.shape}")
+        target = np.zeros(y.shape, dtype=y.dtype.name)
+        target[np.arange(len(labels)), labels] = 1
+    value, dy = loss(ops, y, ops.asarray(target))
+    scale = len(labels) if loss.reduction == "mean" else 1
+    return float(ops.to_numpy(value)) * scale, dy
+
+
+def evaluate(
+    model: Layer,
+    loss: Loss,
+    batches: Batches,
+    ops: Ops,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Evaluate `model` on all of `batches`, in inference mode; `check` is called after each.
+
+    The batches must cover at least one image. Raises NonFiniteError, with the layer named, where
+    the loss is NaN or Inf.
+    """
+    total, confusion = 0.0, np.zeros((0, 0), np.int64)
+    for number, batch in enumerate(batches.epoch(0)):
+        x = ops.asarray(batch.images)
+        y = model.forward(x, train=False)
+        batch_loss, _ = loss_of(loss, ops, y, batch.labels)
+        if not math.isfinite(batch_loss):
+            raise NonFiniteError(
+                f"evaluation met a loss of {batch_loss} in {batch_name(number, batch.indices)}:"
+                f" {find_non_finite(model, ops, x, train=False)}"
+            )
+        total += batch_loss
+        classes = y.shape[1]
+        predictions = ops.to_numpy(y).argmax(axis=1)
+        counts = np.bincount(batch.labels * classes + predictions, minlength=classes * classes)
+        counts = counts.reshape(classes, classes).astype(np.int64)
+        confusion = counts if number == 0 else confusion + counts
+        check()
+    images = int(confusion.sum())
+    return Evaluation(total / images, int(np.trace(confusion)) / images, confusion)

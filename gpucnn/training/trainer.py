@@ -1,0 +1,250 @@
+"""The training loop: steps, epochs, stop reasons, and the state that a checkpoint saves."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
+from gpucnn.layers.base import Layer
+from gpucnn.losses import Loss
+from gpucnn.ops.base import Array, Ops
+from gpucnn.optimizers import Optimizer
+from gpucnn.schedules import Schedule
+from gpucnn.training.averaging import WeightAverage
+from gpucnn.training.callbacks import Callback, Record
+from gpucnn.training.checkpoint import Checkpoint, Tensors, check_tensors, write_tensors
+from gpucnn.training.diagnosis import batch_name, find_non_finite
+from gpucnn.training.evaluation import Batch, Batches, Evaluation, evaluate, loss_of
+from gpucnn.training.interruption import Interrupted
+from gpucnn.training.progress import Best, Clock, Progress
+
+
+@dataclass(frozen=True)
+class Settings:
+    """When to stop and what to do beside the plain step. None turns a rule off."""
+
+    epochs: int
+    max_iterations: int | None = None
+    epsilon: float | None = None
+    """Stop once every |change of a weight or bias| in one update is below this."""
+    clip_norm: float | None = None
+    ema: float | None = None
+    log_every: int = 50
+
+
+class Trainer:
+    """Trains `model`, built for `ops`, on `batches`.
+
+    `validation` decides which epoch is the best. `check` is called wherever the state is whole
+    and may raise Interrupted. Binds the optimizer to the model's parameters.
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        loss: Loss,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        batches: Batches,
+        ops: Ops,
+        settings: Settings,
+        *,
+        validation: Batches | None = None,
+        callbacks: Sequence[Callback] = (),
+        check: Callable[[], None] = lambda: None,
+    ):
+        self.model, self.loss, self.optimizer, self.schedule = model, loss, optimizer, schedule
+        self.batches, self.validation, self.ops, self.settings = batches, validation, ops, settings
+        self.callbacks, self._check = list(callbacks), check
+        self.progress, self.clock = Progress(), Clock()
+        optimizer.bind(model.parameters(), ops)
+        self.average: WeightAverage | None = None
+        if settings.ema is not None:
+            self.average = WeightAverage(model, optimizer.values, settings.ema, ops)
+        self.total_iterations = settings.epochs * len(batches)
+        if settings.max_iterations is not None:
+            self.total_iterations = min(self.total_iterations, settings.max_iterations)
+
+    def fit(self) -> str:
+        """Train until a stop reason comes up and return it.
+
+        Raises NonFiniteError at a NaN or Inf, before the weights take it in.
+        """
+        reason = "error"
+        self.clock.start()
+        self._call("on_start")
+        try:
+            reason = self._run()
+        except Interrupted:
+            reason = "interrupted"
+        except NonFiniteError:
+            reason = "non_finite"
+            raise
+        finally:
+            self.clock.lap()
+            self._call("on_stop", reason)
+        return reason
+
+    def request_stop(self, reason: str) -> None:
+        """Stop once the epoch under way is closed; the first reason stands."""
+        self.progress.stop = self.progress.stop or reason
+
+    def snapshot(self) -> tuple[Tensors, dict[str, Any], dict[str, float]]:
+        """Tensors, counters and times for a checkpoint; NonFiniteError where it would be no good."""
+        tensors = {k: self.ops.to_numpy(a) for k, a in self._live().items()}
+        if self.average is not None:
+            with self.average.applied():
+                tensors |= {k: self.ops.to_numpy(a).copy() for k, a in self.average.views.items()}
+        for name, tensor in tensors.items():
+            if not np.isfinite(tensor).all():
+                raise NonFiniteError(
+                    f"{name} is no longer finite after step {self.progress.iteration}: a lower lr"
+                    " or train.clip_norm may help; the checkpoint before this one is kept"
+                )
+        counters = self.progress.to_json()
+        counters["callbacks"] = {c.name: c.state() for c in self.callbacks if c.name is not None}
+        return tensors, counters, self.clock.to_json()
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to where a checkpoint was written.
+
+        CheckpointError, with the model untouched, where it is damaged or of another model.
+        """
+        counters = dict(checkpoint.counters)
+        states = counters.pop("callbacks", None)
+        progress, clock = Progress.from_json(counters), Clock.from_json(checkpoint.times)
+        named = {c.name: c for c in self.callbacks if c.name is not None}
+        if not isinstance(states, dict) or set(states) != set(named):
+            raise CheckpointError(f"its callbacks are not this run's: {', '.join(map(str, named))}")
+        done = progress.epoch + (progress.batch > 0)
+        if done > self.settings.epochs or progress.batch > len(self.batches):
+            raise ConfigError(
+                f"train.epochs {self.settings.epochs} is less than the {done} that the checkpoint"
+                " has begun: raise it"
+            )
+        live, ema = self._live(), self.average.views if self.average is not None else {}
+        check_tensors(live | ema, checkpoint.tensors)
+        for name, callback in named.items():
+            callback.load_state(states[name])
+        if self.average is not None:
+            # Written through the model's own weights, which come next.
+            write_tensors(ema, checkpoint.tensors, self.ops)
+            self.average.capture()
+        write_tensors(live, checkpoint.tensors, self.ops)
+        self.progress, self.clock = progress, clock
+        self.optimizer.iterations = progress.iteration
+
+    def _live(self) -> dict[str, Array]:
+        model = {f"model.{key}": a for key, a in self.model.state().items()}
+        return model | {f"optimizer.{key}": a for key, a in self.optimizer.state().items()}
+
+    def _run(self) -> str:
+        p = self.progress
+        while p.batch > 0 or (p.stop is None and p.epoch < self.settings.epochs):
+            if p.stop is None:
+                for batch in self.batches.epoch(p.epoch, start=p.batch):
+                    self._step(batch)
+                    self._check()
+                    if p.stop is not None:
+                        break
+            self._close_epoch()
+        return p.stop or "epochs"
+
+    def _step(self, batch: Batch) -> None:
+        p, ops, settings, optimizer = self.progress, self.ops, self.settings, self.optimizer
+        x = ops.asarray(batch.images)
+        self.model.set_step(p.iteration)
+        y = self.model.forward(x, train=True)
+        loss, dy = loss_of(self.loss, ops, y, batch.labels)
+        self.model.backward(dy)
+        if not (math.isfinite(loss) and bool(ops.to_numpy(ops.all_finite(optimizer.grads)))):
+            raise NonFiniteError(
+                f"training met NaN or Inf at step {p.iteration + 1}, epoch {p.epoch + 1},"
+                f" {batch_name(p.batch, batch.indices)}, loss {loss / len(batch.labels):g}:"
+                f" {find_non_finite(self.model, ops, x, train=True)}; a lower lr or"
+                " train.clip_norm may help"
+            )
+        if settings.clip_norm is not None:
+            ops.clip_by_global_norm(optimizer.grads, max_norm=settings.clip_norm)
+        self._update(self._lr(p.iteration))
+        p.iteration, p.batch, n = p.iteration + 1, p.batch + 1, len(batch.labels)
+        p.images, p.epoch_images, p.log_images = p.images + n, p.epoch_images + n, p.log_images + n
+        p.epoch_loss, p.log_loss = p.epoch_loss + loss, p.log_loss + loss
+        if p.iteration == settings.max_iterations:
+            self.request_stop("max_iterations")
+        if self.average is not None:
+            self.average.update(p.iteration)
+        self.clock.lap(training=True)
+        self._call("on_step")
+        if p.iteration % settings.log_every == 0:
+            rate = p.log_images / self.clock.log
+            self._call("on_log", self._record("log", p.log_loss / p.log_images, rate))
+            p.log_loss, p.log_images, self.clock.log = 0.0, 0, 0.0
+
+    def _update(self, lr: float) -> None:
+        """The optimizer's step, and whether it was below epsilon everywhere."""
+        epsilon, values = self.settings.epsilon, self.optimizer.values
+        if epsilon is None:
+            self.optimizer.step(lr)
+            return
+        change = values.copy()
+        self.optimizer.step(lr)
+        change -= values
+        if float(self.ops.to_numpy(self.ops.max_abs(change))) < epsilon:
+            self.request_stop("epsilon")
+
+    def _close_epoch(self) -> None:
+        evaluation = self._validate()
+        p = self.progress
+        record = self._record("epoch", p.epoch_loss / p.epoch_images, self.images_per_second)
+        p.epoch, p.batch, p.epoch_loss, p.epoch_images = p.epoch + 1, 0, 0.0, 0
+        best = False
+        if evaluation is not None:
+            score = (evaluation.accuracy, -evaluation.loss)
+            best = p.best is None or score > (p.best.accuracy, -p.best.loss)
+            if best:
+                p.best = Best(p.epoch, p.iteration, evaluation.loss, evaluation.accuracy)
+        record["validation_loss"] = evaluation.loss if evaluation is not None else None
+        record["validation_accuracy"] = evaluation.accuracy if evaluation is not None else None
+        record["best"] = best
+        self._call("on_epoch", record)
+        self.clock.lap()
+
+    def _validate(self) -> Evaluation | None:
+        if self.validation is None:
+            return None
+        parts = (self.model, self.loss, self.validation, self.ops)
+        if self.average is None:
+            return evaluate(*parts, check=self._check)
+        with self.average.applied():
+            return evaluate(*parts, check=self._check)
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images over training time, so far."""
+        return self.progress.images / self.clock.training if self.clock.training else 0.0
+
+    def _record(self, event: str, loss: float, rate: float) -> Record:
+        p = self.progress
+        self.clock.lap()
+        return {
+            "event": event,
+            "epoch": p.epoch + 1,
+            "iteration": p.iteration,
+            "loss": loss,
+            "lr": self._lr(p.iteration - 1),
+            "images_per_second": rate,
+            "seconds": self.clock.seconds,
+        }
+
+    def _lr(self, iteration: int) -> float:
+        return self.schedule.lr(
+            self.optimizer.lr, iteration, len(self.batches), self.total_iterations
+        )
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(self, *arguments)

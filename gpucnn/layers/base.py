@@ -1,13 +1,19 @@
 """What every layer is: parameters, a strict life cycle, and what the tables need to know of it."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from math import prod
+from typing import Any, ClassVar
 
-from gpucnn.errors import GpucnnError, ShapeError
+from gpucnn.draws import check_seed
+from gpucnn.errors import ConfigError, DeviceError, GpucnnError, ShapeError
 from gpucnn.ops.base import Array, Ops
+from gpucnn.ops.contract.arrays import FLOAT_DTYPES, choice, number
 
 Shape = tuple[int, ...]
+Window = tuple[tuple[int, int], tuple[float, float]]
+"""(extent height, width), (stride height, width); a stride below 1 enlarges the image."""
 
 
 class Parameter:
@@ -25,9 +31,15 @@ class Parameter:
         self.grad: Array | None = None
         self._grad_view: Array | None = None
 
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.value.shape)
+
     def bind(self, value_view: Array, grad_view: Array) -> None:
-        """Move value and gradient into views of the parameter's shape, the value copied in."""
+        """Move value and gradient, copied, into views of the parameter's shape."""
         value_view[...] = self.value
+        grad_view[...] = 0 if self.grad is None else self.grad
         self.value = value_view
         self.grad = self._grad_view = grad_view
 
@@ -43,27 +55,51 @@ class Layer(ABC):
     """A function of one array with a gradient.
 
     Life cycle: `build` once; then `forward`, and `backward` after each `forward(train=True)`.
-    Subclasses implement `_build`, `_forward` and `_backward`, and may override `parameters`,
-    `buffers`, `children`, `macs` and `window`. Shapes exclude the batch axis N.
+    Subclasses implement `_build`, `_forward` and `_backward`, and may override `children`, `macs`
+    and `window`. Shapes exclude the batch axis N.
+
+    `kind` is the layer's name in a config, which is its class name in snake case; `path` is its
+    place in the model ("model.layers.3"), set by the container that builds it. Where nothing
+    needs dx, `needs_input_gradient = False` lets conv2d and linear return None for it.
     """
 
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.kind = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
     def __init__(self, *, name: str | None = None, lr_scale: float = 1.0, frozen: bool = False):
-        self.name = name or type(self).__name__
-        self.lr_scale = lr_scale
-        self.frozen = frozen
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigError(f"name must be a string that is not empty, got {name!r}")
+        self.name = name or self.kind
+        self.lr_scale = number("lr_scale", lr_scale, 0, open_high=True)
+        self.frozen = flag("frozen", frozen)
         self.strict = True
+        self.needs_input_gradient = True
+        self.path = ""
         self.input_shape: Shape = ()
         self.output_shape: Shape = ()
+        self.dtype = ""
         self._ops: Ops | None = None
+        self._parameters: list[Parameter] = []
+        self._buffers: dict[str, Array] = {}
         self._saved: Any = None
-        self._has_saved = False
+        self._saved_batch: int | None = None
 
     @property
     def ops(self) -> Ops:
         """The device this layer was built for."""
         if self._ops is None:
-            raise GpucnnError(f"{self.name} is not built: call build(input_shape, ops, seed) first")
+            raise GpucnnError(
+                f"{self.label} is not built: call build(input_shape, ops, seed) first"
+            )
         return self._ops
+
+    @property
+    def label(self) -> str:
+        """How messages call this layer: its path, if a container holds it, and its name."""
+        return f"{self.path} {self.name}".lstrip()
 
     def build(
         self, input_shape: Sequence[int], ops: Ops, seed: int, *, dtype: str = "float32"
@@ -72,27 +108,37 @@ class Layer(ABC):
 
         Weights are drawn on the host from `seed`, so every device starts from the same bits.
         Raises ShapeError where the input does not fit or, in a strict layer, a window does not
-        tile it.
+        tile it; ConfigError for seed and dtype.
         """
-        self.input_shape = tuple(input_shape)
+        check_seed(seed)
+        choice("dtype", dtype, FLOAT_DTYPES)
+        self._ops = None
+        self._parameters, self._buffers = [], {}
+        self._saved = self._saved_batch = None
+        self.dtype = dtype
+        try:
+            self.input_shape = _sizes(input_shape)
+            self.output_shape = self._build(self.input_shape, ops, seed, dtype)
+        except GpucnnError as error:
+            if self.children():  # the message begins with the label of the layer at fault
+                raise
+            raise type(error)(f"{self.label}: {error}") from None
         self._ops = ops
-        self._saved, self._has_saved = None, False
-        self.output_shape = self._build(self.input_shape, ops, seed, dtype)
+        # Each container does this as well, so scales multiply and frozen reaches all inside.
+        for parameter in self.parameters():
+            parameter.lr_scale *= self.lr_scale
+            parameter.frozen |= self.frozen
         return self.output_shape
 
     def forward(self, x: Array, *, train: bool) -> Array:
-        """Return the layer's output for x (N, *input_shape); with `train`, save for backward."""
-        ops = self.ops
-        if not ops.is_array(x):
-            raise ops.not_an_array("x", x)
-        if x.shape[1:] != self.input_shape or x.ndim != len(self.input_shape) + 1:
-            raise ShapeError(
-                f"{self.name} was built for inputs (N, {', '.join(map(str, self.input_shape))}),"
-                f" got x of shape {x.shape}"
-            )
+        """Return the layer's output for x (N, *input_shape); with `train`, save for backward.
+
+        Raises DeviceError for an array of another device, dtype or layout, ShapeError for sizes.
+        """
+        self._check("x", x, self.input_shape)
         y, saved = self._forward(x, train)
         if train:
-            self._saved, self._has_saved = saved, True
+            self._saved, self._saved_batch = saved, x.shape[0]
         return y
 
     def backward(self, dy: Array) -> Array:
@@ -100,23 +146,25 @@ class Layer(ABC):
 
         What forward saved is let go, so a second backward is an error.
         """
-        if not self._has_saved:
+        if self._saved_batch is None:
             raise GpucnnError(
-                f"{self.name}.backward needs a forward(x, train=True) before it, one for each call"
+                f"{self.label}: backward needs a forward(x, train=True) before it, one for each"
+                f" call"
             )
-        saved, self._saved, self._has_saved = self._saved, None, False
+        self._check("dy", dy, self.output_shape, batch=self._saved_batch)
+        saved, self._saved, self._saved_batch = self._saved, None, None
         return self._backward(dy, saved)
 
     def parameters(self) -> list[Parameter]:
         """The trainable tensors, in a fixed order; of a container, its children's as well."""
-        return [p for child in self.children() for p in child.parameters()]
+        return self._parameters + [p for child in self.children() for p in child.parameters()]
 
     def buffers(self) -> dict[str, Array]:
         """Tensors that decide the future but are not trained, by name (running statistics)."""
-        return {}
+        return dict(self._buffers)
 
     def children(self) -> "list[Layer]":
-        """The layers inside this one, in order of execution."""
+        """The layers inside this one: a sequential's in order, a residual's and concat's paths."""
         return []
 
     def walk(self) -> "Iterator[Layer]":
@@ -130,7 +178,7 @@ class Layer(ABC):
 
         In a container, the names of child i begin with "i.".
         """
-        tensors = {p.name: p.value for p in self._own_parameters()} | self.buffers()
+        tensors = {p.name: p.value for p in self._parameters} | self.buffers()
         for i, child in enumerate(self.children()):
             tensors |= {f"{i}.{key}": value for key, value in child.state().items()}
         return tensors
@@ -144,12 +192,36 @@ class Layer(ABC):
         """Multiply-accumulates of one image's forward pass, children included."""
         return sum(child.macs() for child in self.children())
 
-    def window(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
-        """((extent h, w), (stride h, w)) for layers that look at a neighbourhood, else None."""
+    def window(self) -> Window | None:
+        """Extent (dilation included) and stride of layers that look at a neighbourhood, or None."""
         return None
 
-    def _own_parameters(self) -> list[Parameter]:
-        return [] if self.children() else self.parameters()
+    def _add_parameter(self, name: str, value: Array) -> Parameter:
+        parameter = Parameter(name, value)
+        self._parameters.append(parameter)
+        return parameter
+
+    def _check(self, name: str, a: Any, shape: Shape, *, batch: int | None = None) -> None:
+        ops = self.ops
+        if not ops.is_array(a):
+            raise DeviceError(f"{self.label}: {ops.not_an_array(name, a)}")
+        if a.ndim != len(shape) + 1 or a.shape[1:] != shape or batch not in (None, a.shape[0]):
+            wanted = ", ".join(map(str, ("N" if batch is None else batch, *shape)))
+            raise ShapeError(
+                f"{self.label}: {name} must have shape ({wanted}), as the layer was built"
+                f"{'' if batch is None else ' and last run'}, got {a.shape}"
+            )
+        if a.dtype.name != self.dtype:
+            raise DeviceError(
+                f"{self.label}: {name} must be {self.dtype}, as the layer was built, got"
+                f" {a.dtype.name}: convert it with ops.asarray({name}, {self.dtype!r}) or build"
+                f" with dtype={a.dtype.name!r}"
+            )
+        if not a.flags.c_contiguous:
+            raise DeviceError(
+                f"{self.label}: {name} of shape {a.shape} must be C-contiguous, got strides"
+                f" {a.strides}: copy it with ops.asarray({name})"
+            )
 
     @abstractmethod
     def _build(self, input_shape: Shape, ops: Ops, seed: int, dtype: str) -> Shape: ...
@@ -160,3 +232,26 @@ class Layer(ABC):
 
     @abstractmethod
     def _backward(self, dy: Array, saved: Any) -> Array: ...
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` if it is True or False; ConfigError otherwise."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be true or false, got {value!r}")
+    return value
+
+
+def image_shape(input_shape: Shape) -> tuple[int, int, int]:
+    """`input_shape` as (C, H, W); ShapeError where it has another rank."""
+    if len(input_shape) != 3:
+        raise ShapeError(f"the input must be images (C, H, W), got shape {input_shape}")
+    return input_shape[0], input_shape[1], input_shape[2]
+
+
+def _sizes(input_shape: Sequence[int]) -> Shape:
+    shape = tuple(input_shape)
+    if not shape or not all(isinstance(size, int) and size >= 1 for size in shape):
+        raise ShapeError(
+            f"input_shape must hold one or more whole sizes of at least 1, without N, got {shape}"
+        )
+    return shape

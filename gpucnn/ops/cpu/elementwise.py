@@ -7,6 +7,7 @@ import numpy as np
 from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.elementwise import ElementwiseOps
 from gpucnn.ops.cpu import parallel
+from gpucnn.ops.cpu.select import zero_where
 
 
 def _blockwise(like: Array, body: Callable[..., None], *inputs: Array) -> Array:
@@ -19,33 +20,30 @@ def _blockwise(like: Array, body: Callable[..., None], *inputs: Array) -> Array:
     return out
 
 
+def _leak(values: Array, x: Array, negative_slope: float, out: Array) -> None:
+    """out = x <= 0 ? negative_slope·values : values."""
+    low = x <= 0
+    kept = np.empty_like(values)
+    zero_where(low, values, kept)
+    np.multiply(values, negative_slope, out=out)
+    zero_where(~low, out, out)
+    out += kept
+
+
 class CpuElementwise(ElementwiseOps):
     """The elementwise family on NumPy."""
 
     def _relu_forward(self, x: Array) -> Array:
-        return _blockwise(x, lambda out, x: np.maximum(x, 0, out=out), x)
+        return _blockwise(x, lambda out, x: zero_where(x <= 0, x, out), x)
 
     def _relu_backward(self, dy: Array, x: Array) -> Array:
-        def body(out: Array, dy: Array, x: Array) -> None:
-            # Not dy·mask: an infinite dy times 0 would be NaN.
-            out.fill(0)
-            np.copyto(out, dy, where=~(x <= 0))
-
-        return _blockwise(dy, body, dy, x)
+        return _blockwise(dy, lambda out, dy, x: zero_where(x <= 0, dy, out), dy, x)
 
     def _leaky_relu_forward(self, x: Array, negative_slope: float) -> Array:
-        def body(out: Array, x: Array) -> None:
-            np.multiply(x, negative_slope, out=out)
-            np.copyto(out, x, where=~(x <= 0))
-
-        return _blockwise(x, body, x)
+        return _blockwise(x, lambda out, x: _leak(x, x, negative_slope, out), x)
 
     def _leaky_relu_backward(self, dy: Array, x: Array, negative_slope: float) -> Array:
-        def body(out: Array, dy: Array, x: Array) -> None:
-            np.multiply(dy, negative_slope, out=out)
-            np.copyto(out, dy, where=~(x <= 0))
-
-        return _blockwise(dy, body, dy, x)
+        return _blockwise(dy, lambda out, dy, x: _leak(dy, x, negative_slope, out), dy, x)
 
     def _sigmoid_forward(self, x: Array) -> Array:
         def body(out: Array, x: Array) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.pooling import PoolingOps
 from gpucnn.ops.cpu import parallel
+from gpucnn.ops.cpu.select import zero_where
 from gpucnn.ops.shapes import Pool2dShape, window_extent
 
 
@@ -62,27 +63,32 @@ class CpuPooling(PoolingOps):
         self, shape: Pool2dShape, x: Array, column_major: bool
     ) -> tuple[Array, Array]:
         y = np.empty(shape.y_shape, x.dtype)
-        argmax = np.empty(shape.y_shape, shape.argmax_dtype)
+        # Ranks in the order of `taps`: a later winner's is larger, so argmax is a maximum too.
+        ranks = np.empty(shape.y_shape, shape.argmax_dtype)
         taps = list(_taps(shape, column_major=column_major))
-        first = _first_cells(shape)
+        first = _first_ranks(shape, taps)
 
         def body(low: int, high: int) -> None:
-            part, places = y[low:high], argmax[low:high]
+            part, part_ranks = y[low:high], ranks[low:high]
             part.fill(-np.inf)
-            places[...] = first
-            for tap in taps:
+            part_ranks[...] = first
+            for rank, tap in enumerate(taps):
                 best = part[:, :, tap.outputs[0], tap.outputs[1]]
                 cells = x[low:high, :, tap.inputs[0], tap.inputs[1]]
-                place = places[:, :, tap.outputs[0], tap.outputs[1]]
-                # False with a NaN on either side; _place_nan settles those windows.
-                wins = cells > best
-                np.copyto(place, tap.place, where=wins)
+                place = part_ranks[:, :, tap.outputs[0], tap.outputs[1]]
+                # False with a NaN on either side; _rank_nan settles those windows.
+                wins = (cells > best).astype(ranks.dtype)
+                wins *= ranks.dtype.type(rank)
+                np.maximum(place, wins, out=place)
                 np.maximum(best, cells, out=best)
             if np.isnan(part).any():
-                _place_nan(x[low:high], part, places, taps)
+                _rank_nan(x[low:high], part_ranks, taps)
 
         parallel.over(shape.n, x.size, body)
-        return y, argmax
+        places = np.array([tap.place for tap in taps], ranks.dtype)
+        if not np.array_equal(places, np.arange(len(places))):
+            ranks = places[ranks]
+        return y, ranks
 
     def _max_pool2d_backward(self, shape: Pool2dShape, dy: Array, argmax: Array) -> Array:
         dx = np.zeros(shape.x_shape, dy.dtype)
@@ -91,13 +97,15 @@ class CpuPooling(PoolingOps):
         def body(low: int, high: int) -> None:
             for tap in taps:
                 rows, columns = tap.outputs
-                won = argmax[low:high, :, rows, columns] == tap.place
+                lost = argmax[low:high, :, rows, columns] != tap.place
                 cells = dx[low:high, :, tap.inputs[0], tap.inputs[1]]
                 delta = dy[low:high, :, rows, columns]
                 if disjoint:
-                    np.copyto(cells, delta, where=won)
+                    zero_where(lost, delta, cells)
                 else:
-                    np.add(cells, delta, out=cells, where=won)
+                    share = np.empty_like(delta)
+                    zero_where(lost, delta, share)
+                    cells += share
 
         parallel.over(shape.n, dx.size, body)
         return dx
@@ -161,24 +169,21 @@ class CpuPooling(PoolingOps):
         return dx
 
 
-def _first_cells(shape: Pool2dShape) -> Array:
-    """(P, Q): the place of each window's first real cell, which wins among cells of -inf."""
-    return np.add.outer(_first_taps(shape, 0) * shape.kernel[1], _first_taps(shape, 1)).astype(
-        shape.argmax_dtype
-    )
+def _first_ranks(shape: Pool2dShape, taps: list[Tap]) -> Array:
+    """(P, Q): the rank of each window's first real cell, which wins among cells of -inf."""
+    ranks = np.zeros((shape.p, shape.q), shape.argmax_dtype)
+    for rank in reversed(range(len(taps))):
+        ranks[taps[rank].outputs] = rank
+    return ranks
 
 
-def _first_taps(shape: Pool2dShape, axis: int) -> Array:
-    starts = np.arange((shape.p, shape.q)[axis]) * shape.stride[axis] - shape.padding[axis][0]
-    return np.maximum(0, -(starts // shape.dilation[axis]))
-
-
-def _place_nan(x: Array, y: Array, argmax: Array, taps: list[Tap]) -> None:
-    """In windows that a NaN won, set argmax to the first NaN in the order of `taps`."""
-    for tap in reversed(taps):
+def _rank_nan(x: Array, ranks: Array, taps: list[Tap]) -> None:
+    """In windows with a NaN, set the rank to that of the first."""
+    for rank in reversed(range(len(taps))):
+        tap = taps[rank]
         cells = x[:, :, tap.inputs[0], tap.inputs[1]]
-        place = argmax[:, :, tap.outputs[0], tap.outputs[1]]
-        np.copyto(place, tap.place, where=np.isnan(cells))
+        place = ranks[:, :, tap.outputs[0], tap.outputs[1]]
+        np.copyto(place, rank, where=np.isnan(cells))
 
 
 def _divisor(shape: Pool2dShape, include_pad: bool) -> Array:

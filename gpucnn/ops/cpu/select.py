@@ -1,0 +1,21 @@
+"""Choosing between a value and 0 by its bits.
+
+NumPy's masked copies take about ten times as long as a comparison and an `and`, and a product with
+the mask would turn an infinite value times 0 into NaN.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gpucnn.ops.contract.arrays import Array
+
+_INTEGERS = {"float32": np.int32, "float64": np.int64}
+
+
+def zero_where(drop: Array, values: Array, out: Array) -> None:
+    """out = drop ? 0 : values, elementwise; `out` may be `values`."""
+    integer: Any = _INTEGERS[values.dtype.name]
+    keep = drop.astype(integer)
+    keep -= 1  # no bits where dropped, all bits where kept
+    np.bitwise_and(values.view(integer), keep, out=out.view(integer))

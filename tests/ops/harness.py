@@ -39,6 +39,8 @@ def call(
         assert _bytes(ops, a) == before[1][key], f"{method} wrote its argument {key}"
     for i in writes:
         args[i][...] = ops.to_numpy(given[i])
+    for out in result if type(result) in (list, tuple) else [result]:
+        assert not isinstance(out, np.generic), f"{method} returned a scalar, not an array"
     for out in _arrays(ops, result):
         assert out.flags.c_contiguous, f"{method} returned an array of strides {out.strides}"
         for a in _arrays(ops, [given, list(named.values())]):

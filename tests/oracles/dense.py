@@ -58,9 +58,11 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float = 0.0
     losses, grads = np.zeros(len(logits)), np.zeros(logits.shape)
     for n, row in enumerate(logits.astype(np.float64).tolist()):
         top = max(row)
-        log_total = top + log(fsum(exp(value - top) for value in row))
+        log_total = log(fsum(exp(value - top) for value in row))
         target = [smoothing / classes + (1 - smoothing) * (c == labels[n]) for c in range(classes)]
-        losses[n] = fsum(t * (log_total - value) for t, value in zip(target, row, strict=True))
+        losses[n] = fsum(
+            t * (log_total - (value - top)) for t, value in zip(target, row, strict=True)
+        )
         grads[n] = [p - t for p, t in zip(softmax(row), target, strict=True)]
     return losses, grads
 

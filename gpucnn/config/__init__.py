@@ -1,0 +1,119 @@
+"""The config of a run: one YAML file, checked whole before anything happens.
+
+Every fault is a ConfigError that says `FILE:LINE:COL: key.path: what was expected, what was got`,
+a line for each, with the nearest known name. Relative paths in a config are seen from the working
+directory, as paths on the command line are.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gpucnn.config.datasets import DataSection, Normalize
+from gpucnn.config.dump import dump_config
+from gpucnn.config.messages import one_line, spell
+from gpucnn.config.models import Config, ModelSection, json_schema
+from gpucnn.config.overrides import apply_override, set_value
+from gpucnn.config.report import report
+from gpucnn.config.source import MAX_CHARACTERS, Source, read_source
+from gpucnn.config.training import EarlyStopping, TrainSection
+from gpucnn.config.types import Spec
+from gpucnn.errors import ConfigError
+
+__all__ = [
+    "Config",
+    "DataSection",
+    "EarlyStopping",
+    "ModelSection",
+    "Normalize",
+    "Spec",
+    "TrainSection",
+    "dump_config",
+    "json_schema",
+    "load_config",
+    "parse_config",
+]
+
+
+def load_config(
+    path: str | PathLike[str],
+    *,
+    overrides: Iterable[str] = (),
+    device: str | None = None,
+    output: str | PathLike[str] | None = None,
+) -> Config:
+    """Read and check a config file.
+
+    overrides: `key.path=value` strings, applied in order; `device` and `output` (the options
+    --device and --output) come last. ConfigError for a file that cannot be read, is not YAML or
+    breaks a rule.
+    """
+    source = read_source(_read(Path(path)), str(path))
+    return _checked(source, overrides, device=device, output=output)
+
+
+def parse_config(text: str, *, name: str = "<string>", overrides: Iterable[str] = ()) -> Config:
+    """As load_config, from a string; `name` stands for the file in messages and for output."""
+    return _checked(read_source(text, name), overrides)
+
+
+def _checked(
+    source: Source,
+    overrides: Iterable[str],
+    *,
+    device: str | None = None,
+    output: str | PathLike[str] | None = None,
+) -> Config:
+    if not isinstance(source.data, dict):
+        raise ConfigError(
+            f"{source.place(())}: expected a config, a mapping with data, model and optimizer,"
+            f" got {'nothing' if source.data is None else spell(source.data)}"
+        )
+    for override in overrides:
+        apply_override(source, override)
+    for option, value in (("device", device), ("output", output)):
+        if value is not None:
+            set_value(source, [option], str(value), f"--{option}")
+    source.data.setdefault("output", f"runs/{_stem(source.name)}")
+    try:
+        return Config.model_validate(source.data)
+    except ValidationError as error:
+        raise report(error, source) from None
+
+
+def _stem(name: str) -> str:
+    """`configs/mnist_lenet.yaml` -> `mnist_lenet`; a text that is no file is just `config`."""
+    return "config" if name.startswith("<") else Path(name).stem or "config"
+
+
+def _read(path: Path) -> str:
+    """The file's text; ConfigError where it is missing, too large or not UTF-8."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(4 * MAX_CHARACTERS + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        near = _nearest(path) if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(
+            f"{one_line(str(path))}: cannot read the config: {reason}{near}"
+        ) from None
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise ConfigError(
+            f"{path}:{line}:{column}: expected UTF-8 text, got the byte 0x{data[error.start]:02x}"
+        ) from None
+
+
+def _nearest(path: Path) -> str:
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.suffix == path.suffix]
+    except OSError:
+        return ""
+    near = get_close_matches(path.name, names, n=1)
+    return f"; did you mean '{path.parent / near[0]}'?" if near else ""

@@ -31,7 +31,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "doctor": (BASE, {"threadpoolctl"}),
     "build": (
         TOWER | MATHS | {"config", "data", "training", "profiling", "summary"},
-        {"numpy", "threadpoolctl"},
+        {"numpy", "rich"},
     ),
 }
 # The command line and the package's front door may name every part.

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights: what is evaluated, while training goes on beside it."""
+"""Exponential moving average of the weights: what is evaluated, beside what is trained."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

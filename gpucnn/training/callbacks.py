@@ -5,7 +5,7 @@ import math
 import os
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from gpucnn.errors import CheckpointError
 from gpucnn.training.checkpoint import Checkpoint, encode_checkpoint, write_checkpoint
@@ -57,34 +57,30 @@ class MetricsLog(Callback):
     def __init__(self, path: Path):
         self._path = path
         self._lines = 0
-        self._file: IO[bytes] | None = None
 
     def on_start(self, trainer: "Trainer") -> None:
-        self._file = open(self._path, "a+b")
-        self._file.seek(0)
-        self._file.truncate(sum(len(line) for line in islice(self._file, self._lines)))
+        with open(self._path, "a+b") as file:
+            file.seek(0)
+            file.truncate(sum(len(line) for line in islice(file, self._lines)))
 
     def on_log(self, trainer: "Trainer", record: Record) -> None:
-        self._open.write((json.dumps(record, allow_nan=False) + "\n").encode())
-        self._open.flush()
+        self._append((json.dumps(record, allow_nan=False) + "\n").encode())
         self._lines += 1
 
     def on_epoch(self, trainer: "Trainer", record: Record) -> None:
         self.on_log(trainer, record)
-        self._sync()
+        self._append(b"", sync=True)
 
     def on_stop(self, trainer: "Trainer", reason: str) -> None:
-        self._sync()
-        self._open.close()
+        self._append(b"", sync=True)
 
-    def _sync(self) -> None:
-        """To the disk, so that a checkpoint never counts lines that a crash then loses."""
-        os.fsync(self._open.fileno())
-
-    @property
-    def _open(self) -> IO[bytes]:
-        assert self._file is not None, "on_start comes first"
-        return self._file
+    def _append(self, data: bytes, *, sync: bool = False) -> None:
+        """With `sync` to the disk, so that no checkpoint counts lines that a crash then loses."""
+        with open(self._path, "ab") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
 
     def state(self) -> dict[str, Any]:
         return {"lines": self._lines}

@@ -25,10 +25,10 @@ def find_non_finite(model: Layer, ops: Ops, x: Array, *, train: bool) -> str:
     gradient = _first_gradient(model, ops) if train else None
     found: list[str] = []
     with ExitStack() as stack:
-        for path, layer in _paths(model):
+        for layer in model.walk():
             # Containers too: a residual's sum may overflow where none of its layers did. What is
             # inside a container returns before it, so the first found is the innermost.
-            stack.enter_context(_watched(layer, path, ops, found))
+            stack.enter_context(_watched(layer, ops, found))
         model.forward(x, train=train)
     if found:
         return f"{found[0]} is the first with an output that is not finite"
@@ -41,22 +41,15 @@ def _finite(ops: Ops, a: Array) -> bool:
     return bool(ops.to_numpy(ops.all_finite(a)))
 
 
-def _paths(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
-    """All layers with their place as `Layer.state` writes it, e.g. "2.0.1"."""
-    yield path, layer
-    for i, child in enumerate(layer.children()):
-        yield from _paths(child, f"{path}.{i}" if path else str(i))
-
-
 @contextmanager
-def _watched(layer: Layer, path: str, ops: Ops, found: list[str]) -> Iterator[None]:
-    """Inside, the layer's forward notes its place in `found` if its output is not finite."""
+def _watched(layer: Layer, ops: Ops, found: list[str]) -> Iterator[None]:
+    """Inside, the layer's forward adds its label to `found` if its output is not finite."""
     forward = layer.forward
 
     def watching(x: Array, *, train: bool) -> Array:
         y = forward(x, train=train)
         if not _finite(ops, y):
-            found.append(f"layer {path} ({layer.name})" if path else layer.name)
+            found.append(layer.label)
         return y
 
     vars(layer)["forward"] = watching
@@ -68,8 +61,8 @@ def _watched(layer: Layer, path: str, ops: Ops, found: list[str]) -> Iterator[No
 
 def _first_gradient(model: Layer, ops: Ops) -> str | None:
     """The parameter nearest the output, where backward starts, whose gradient is not finite."""
-    keys = {id(array): key for key, array in model.state().items()}
-    for p in reversed(model.parameters()):
-        if p.grad is not None and not _finite(ops, p.grad):
-            return f"{keys.get(id(p.value), p.name)} {tuple(p.value.shape)}"
+    for layer in reversed([layer for layer in model.walk() if not layer.children()]):
+        for p in layer.parameters():
+            if p.grad is not None and not _finite(ops, p.grad):
+                return f"{layer.label}, {p.name}"
     return None

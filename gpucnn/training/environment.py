@@ -3,13 +3,12 @@
 import os
 import platform
 import subprocess
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info
-
-import gpucnn
 
 
 def environment() -> dict[str, Any]:
@@ -17,9 +16,11 @@ def environment() -> dict[str, Any]:
 
     The BLAS's thread count belongs here: on `cpu`, the same bits need the same count.
     """
-    blas = next((p for p in threadpool_info() if p["user_api"] == "blas"), {})
+    blas: dict[str, Any] = next(
+        (pool for pool in threadpool_info() if pool["user_api"] == "blas"), {}
+    )
     return {
-        "gpucnn": gpucnn.__version__,
+        "gpucnn": _version(),
         "commit": _commit(),
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -34,10 +35,17 @@ def environment() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """The versions that a checkpoint notes."""
     return {
-        "gpucnn": gpucnn.__version__,
+        "gpucnn": _version(),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
+
+
+def _version() -> str:
+    try:
+        return version("gpucnn")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _commit() -> str | None:

@@ -93,7 +93,7 @@ class Trainer:
         self.progress.stop = self.progress.stop or reason
 
     def snapshot(self) -> tuple[Tensors, dict[str, Any], dict[str, float]]:
-        """Tensors, counters and times for a checkpoint; NonFiniteError where it would be no good."""
+        """Tensors, counters and times for a checkpoint; NonFiniteError where a tensor is not."""
         tensors = {k: self.ops.to_numpy(a) for k, a in self._live().items()}
         if self.average is not None:
             with self.average.applied():

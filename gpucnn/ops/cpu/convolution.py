@@ -9,10 +9,10 @@ i of phase (i + padding) mod stride meets every stride-th tap alone, so each of 
 is a correlation of δ, at stride 1, with its own part of rot180(w).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -82,10 +82,10 @@ class CpuConvolution(ConvolutionOps):
         size = max(1, -(-len(blocks) // WEIGHT_SLOTS))
         slots = [blocks[i : i + size] for i in range(0, len(blocks), size)]
         sums = parallel.run(partial(_weight_slot, shape, dy, x, slot) for slot in slots)
-        dw = np.zeros(shape.w_shape, dy.dtype)
-        for partial_sum in sums:
-            dw += partial_sum.reshape(shape.w_shape)
-        return dw
+        total = np.zeros((shape.groups, math.prod(shape.w_shape[1:]), shape.k // shape.groups))
+        for slot_sum in sums:
+            total += slot_sum
+        return total.transpose(0, 2, 1).reshape(shape.w_shape).astype(dy.dtype, order="C")
 
     def _conv2d_backward_bias(self, dy: Array) -> Array:
         sums = parallel.over(
@@ -112,7 +112,7 @@ def _phase(shape: Conv2dShape, axis: int, phase: int) -> tuple[Axis, slice]:
     stride, dilation = shape.stride[axis], shape.dilation[axis]
     kernel, outputs = ((shape.r, shape.p), (shape.s, shape.q))[axis]
     inputs = (shape.h, shape.w)[axis]
-    shared = gcd(stride, dilation)
+    shared = math.gcd(stride, dilation)
     place = phase + shape.padding[axis][0]
     taps = [t for t in range(kernel) if (place - t * dilation) % stride == 0]
     count = len(range(phase, inputs, stride))
@@ -250,13 +250,14 @@ def _correlate(
 
 
 def _weight_slot(shape: Conv2dShape, dy: Array, x: Array, blocks: list[Block]) -> Array:
-    """The weight gradient of some blocks as (G, K/G, C/G·R·S)."""
-    rows, cols = _forward_axes(shape)
-    columns = _Columns(x, rows, cols, blocks)
+    """The weight gradient of some blocks as (G, C/G·R·S, K/G)."""
+    columns = _Columns(x, *_forward_axes(shape), blocks)
     total: Any = 0
     for block in blocks:
         n_low, n_high, p_low, p_high = block
-        delta = dy[n_low:n_high, :, p_low:p_high].transpose(1, 0, 2, 3)
-        delta = delta.reshape(shape.groups, shape.k // shape.groups, -1)
-        total += np.matmul(delta, columns.gather(block, shape.groups).transpose(0, 2, 1))
+        delta = dy[n_low:n_high, :, p_low:p_high]
+        delta = delta.reshape(n_high - n_low, shape.groups, -1, p_high - p_low, shape.q)
+        # columns · δ with δ as (pixels, filters): the BLAS is slower on two long transposed rows.
+        delta = delta.transpose(1, 0, 3, 4, 2).reshape(shape.groups, -1, shape.k // shape.groups)
+        total += np.matmul(columns.gather(block, shape.groups), delta)
     return total

@@ -45,8 +45,8 @@ def missing(what: str, places: Sequence[Path], name: str) -> DataError:
     """The error for files that are in none of the places."""
     looked = ", ".join(str(p) for p in places)
     return DataError(
-        f"{what} not found in {looked}. Run `gpucnn download-data {name}` or set data.download:"
-        f" true; without a network, copy the files to {places[0]}, or to"
+        f"{what} not found in {looked}. Run `gpucnn download-data {name} --root {places[0]}` or set"
+        f" data.download: true; without a network, copy the files to {places[0]}, or to"
         f" <folder>/{name} and set {ENVIRONMENT}=<folder>"
     )
 

@@ -18,7 +18,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise DataError(f"{path} is not a file: check data.path")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: np.load leaves a damaged file open if it opened it itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except Exception as error:  # on a damaged file the zip and array parsers raise nearly anything
         raise DataError(

@@ -91,9 +91,7 @@ class Layer(ABC):
     def ops(self) -> Ops:
         """The device this layer was built for."""
         if self._ops is None:
-            raise GpucnnError(
-                f"{self.label} is not built: call build(input_shape, ops, seed) first"
-            )
+            raise GpucnnError(f"{self.label}: not built, call build(input_shape, ops, seed) first")
         return self._ops
 
     @property
@@ -156,7 +154,12 @@ class Layer(ABC):
         return self._backward(dy, saved)
 
     def parameters(self) -> list[Parameter]:
-        """The trainable tensors, in a fixed order; of a container, its children's as well."""
+        """The trainable tensors, in a fixed order; of a container, its children's as well.
+
+        Raises GpucnnError before build, when there are none yet.
+        """
+        if self._ops is None:
+            raise GpucnnError(f"{self.label}: no parameters before build(input_shape, ops, seed)")
         return self._parameters + [p for child in self.children() for p in child.parameters()]
 
     def buffers(self) -> dict[str, Array]:

@@ -16,21 +16,24 @@ def _kept(shape: Sequence[int], rate: float, seed: int, layer: int, step: int) -
     return (draws >= np.uint32(int(rate * 2**32))).reshape(shape)
 
 
+def _masked(x: Array, kept: Array, rate: float) -> tuple[Array, Array]:
+    """y and the mask of 0 and 1/(1 - rate); arrays also where x is 0-d."""
+    mask = np.multiply(kept, x.dtype.type(1 / (1 - rate)), out=np.empty(kept.shape, x.dtype))
+    return np.multiply(x, mask, out=np.empty_like(x)), mask
+
+
 class CpuDropout(DropoutOps):
     """The dropout family on NumPy."""
 
     def _dropout_forward(
         self, x: Array, rate: float, seed: int, layer: int, step: int
     ) -> tuple[Array, Array]:
-        mask = _kept(x.shape, rate, seed, layer, step) * x.dtype.type(1 / (1 - rate))
-        return x * mask, mask
+        return _masked(x, _kept(x.shape, rate, seed, layer, step), rate)
 
     def _dropout2d_forward(
         self, x: Array, rate: float, seed: int, layer: int, step: int
     ) -> tuple[Array, Array]:
-        kept = _kept((*x.shape[:2], 1, 1), rate, seed, layer, step)
-        mask = kept * x.dtype.type(1 / (1 - rate))
-        return x * mask, mask
+        return _masked(x, _kept((*x.shape[:2], 1, 1), rate, seed, layer, step), rate)
 
     def _drop_block2d_forward(
         self, x: Array, rate: float, seed: int, layer: int, step: int, block_size: int
@@ -42,9 +45,7 @@ class CpuDropout(DropoutOps):
         # A cell is kept where all corners whose block covers it are: rows first, then columns.
         rows = np.logical_and.reduce([kept[:, :, i : i + h] for i in range(block_size)])
         cells = np.logical_and.reduce([rows[..., j : j + w] for j in range(block_size)])
-        mask = cells * x.dtype.type(1 / (1 - rate))
-        return x * mask, mask
+        return _masked(x, cells, rate)
 
     def _dropout_backward(self, dy: Array, mask: Array) -> Array:
-        dx: Array = dy * mask
-        return dx
+        return np.multiply(dy, mask, out=np.empty_like(dy))

@@ -1,5 +1,7 @@
 """Optimizer steps over flat arenas, in place."""
 
+from math import inf, sqrt
+
 import numpy as np
 
 from gpucnn.ops.contract.arrays import Array
@@ -87,11 +89,15 @@ class CpuUpdates(UpdateOps):
         average += (1 - decay) * values
 
     def _clip_by_global_norm(self, grads: Array, max_norm: float) -> Array:
-        # In float64, so that large gradients do not overflow when squared.
-        norm = np.sqrt(np.sum(np.square(grads, dtype=np.float64)))
-        if norm > max_norm and np.isfinite(norm):
-            grads *= max_norm / norm
-        return np.asarray(norm, grads.dtype)
+        top = float(self._max_abs(grads))
+        if not 0 < top < inf:
+            return np.asarray(top, grads.dtype)
+        # The largest taken out, so that no square overflows or vanishes.
+        relative = sqrt(np.sum(np.square(grads / top, dtype=np.float64)))
+        if top * relative > max_norm:
+            grads *= max_norm / top / relative
+        with np.errstate(over="ignore"):
+            return np.asarray(top * relative, grads.dtype)
 
     def _max_abs(self, a: Array) -> Array:
         return np.asarray(np.max(np.abs(a), initial=0), a.dtype)

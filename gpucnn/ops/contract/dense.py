@@ -1,12 +1,20 @@
 """The linear layer's operations, batch normalisation, and the losses."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpucnn.errors import ShapeError
 from gpucnn.ops.contract.arrays import Array, ArrayOps, choice, number
 
 REDUCTIONS = ("mean", "sum")
+
+
+class BatchNormSaved(NamedTuple):
+    """What batch norm's forward gives its backward: x's shape and dtype, and the device's own."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: Any
 
 
 class DenseOps(ArrayOps):
@@ -36,7 +44,7 @@ class DenseOps(ArrayOps):
         train: bool,
         momentum: float = 0.1,
         eps: float = 1e-5,
-    ) -> tuple[Array, Any]:
+    ) -> tuple[Array, BatchNormSaved]:
         """Return y (N, C, H, W) and what backward needs (as torch.nn.BatchNorm2d).
 
         In training the biased variance over N, H, W normalises, and the running statistics become
@@ -58,17 +66,19 @@ class DenseOps(ArrayOps):
                 f" {x.shape}: use a larger batch or train=False"
             )
         momentum, eps = number("momentum", momentum, 0, 1), number("eps", eps, 0, open_high=True)
-        return self._batch_norm2d_forward(
+        y, saved = self._batch_norm2d_forward(
             x, gamma, beta, running_mean, running_var, train, momentum, eps
         )
+        return y, BatchNormSaved(x.shape, x.dtype.name, saved)
 
     def batch_norm2d_backward(
-        self, dy: Array, saved: Any, gamma: Array
+        self, dy: Array, saved: BatchNormSaved, gamma: Array
     ) -> tuple[Array, Array, Array]:
         """Return dx, dgamma, dbeta; after train=False the statistics are constants."""
-        self._check("dy", dy, ndim=4)
-        self._check("gamma", gamma, shape=(dy.shape[1],), dtype=dy.dtype.name)
-        return self._batch_norm2d_backward(dy, saved, gamma)
+        shape, dtype, device_saved = saved
+        self._check("dy", dy, shape=shape, dtype=dtype)
+        self._check("gamma", gamma, shape=(shape[1],), dtype=dtype)
+        return self._batch_norm2d_backward(dy, device_saved, gamma)
 
     def softmax_cross_entropy(
         self, logits: Array, labels: Array, *, label_smoothing: float = 0.0, reduction: str = "mean"

@@ -77,7 +77,9 @@ class Trainer:
         self.clock.start()
         self._call("on_start")
         try:
-            reason = self._run()
+            # What overflows is found and named here; NumPy's warnings would say less.
+            with np.errstate(all="ignore"):
+                reason = self._run()
         except Interrupted:
             reason = "interrupted"
         except NonFiniteError:
@@ -119,8 +121,12 @@ class Trainer:
         named = {c.name: c for c in self.callbacks if c.name is not None}
         if not isinstance(states, dict) or set(states) != set(named):
             raise CheckpointError(f"its callbacks are not this run's: {', '.join(map(str, named))}")
+        if progress.batch > len(self.batches):
+            raise CheckpointError(
+                f"its batch {progress.batch} is beyond the {len(self.batches)} of an epoch"
+            )
         done = progress.epoch + (progress.batch > 0)
-        if done > self.settings.epochs or progress.batch > len(self.batches):
+        if done > self.settings.epochs:
             raise ConfigError(
                 f"train.epochs {self.settings.epochs} is less than the {done} that the checkpoint"
                 " has begun: raise it"

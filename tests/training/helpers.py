@@ -45,9 +45,7 @@ class ListBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[HostBatch]:
         for number in range(start, len(self)):
             part = slice(number * self.size, (number + 1) * self.size)
-            yield HostBatch(
-                self.images[part], self.labels[part], np.arange(len(self.labels))[part]
-            )
+            yield HostBatch(self.images[part], self.labels[part], np.arange(len(self.labels))[part])
 
 
 def problem(count: int, size: int, seed: int = 0) -> ListBatches:

@@ -9,7 +9,7 @@ import pytest
 
 from gpucnn.ops import numpy_ops
 from gpucnn.ops.base import Ops
-from gpucnn.ops.cpu import convolution, parallel
+from gpucnn.ops.cpu import columns, parallel
 from tests.ops.geometries import GEOMETRIES, geometry
 from tests.ops.harness import normal
 from tests.ops.test_convolution import CHECKS
@@ -96,11 +96,18 @@ def test_extra_memory_and_sampled_values(ops: Ops, name: str, operation: str) ->
         )
 
 
+@pytest.mark.parametrize("share_from", [1, columns.SHARE_FROM])
 @pytest.mark.parametrize("budget", [1, 700, 5000])
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_blocks_of_any_size_join(monkeypatch: pytest.MonkeyPatch, name: str, budget: int) -> None:
-    """The geometries once more, cut into blocks that split images, rows and the batch."""
-    monkeypatch.setattr(convolution, "COLUMNS_BYTES", budget)
+def test_blocks_of_any_size_join(
+    monkeypatch: pytest.MonkeyPatch, name: str, budget: int, share_from: int
+) -> None:
+    """The geometries once more, cut into blocks that split images, rows and the batch.
+
+    With `share_from` 1 kernel rows are views of one matrix, however few channels there are.
+    """
+    monkeypatch.setattr(columns, "SHARE_FROM", share_from)
+    monkeypatch.setattr(columns, "BLOCK_BYTES", budget)
     monkeypatch.setattr(parallel, "SMALL", 0)
     cpu = numpy_ops.NumpyOps()
     for check in CHECKS:

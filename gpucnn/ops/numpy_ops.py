@@ -15,7 +15,11 @@ from gpucnn.ops.cpu.updates import CpuUpdates
 
 
 class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout, CpuUpdates, Ops):
-    """Operations on numpy.ndarray."""
+    """Operations on numpy.ndarray.
+
+    Overflow gives Inf and undefined results give NaN without a warning, as on a GPU: whoever needs
+    to know asks `all_finite`.
+    """
 
     name = "cpu"
 
@@ -36,3 +40,8 @@ class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout,
 
     def is_array(self, a: Any) -> bool:
         return isinstance(a, np.ndarray)
+
+
+for _name in Ops.__abstractmethods__:
+    if _name.startswith("_"):
+        setattr(NumpyOps, _name, np.errstate(all="ignore")(getattr(NumpyOps, _name)))

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
@@ -41,7 +42,13 @@ def run(tasks: Iterable[Callable[[], T]]) -> list[T]:
     if workers == 1:
         return [task() for task in todo]
     with _blas().limit(limits=1, user_api="blas"):
-        return list(_pool(workers).map(lambda task: task(), todo))
+        return list(_pool(workers).map(_quietly, todo))
+
+
+def _quietly(task: Callable[[], T]) -> T:
+    # NumPy's error state does not reach another thread by itself; see NumpyOps.
+    with np.errstate(all="ignore"):
+        return task()
 
 
 def over(

@@ -51,17 +51,20 @@ def load_config(
     --device and --output) come last. ConfigError for a file that cannot be read, is not YAML or
     breaks a rule.
     """
-    source = read_source(_read(Path(path)), str(path))
-    return _checked(source, overrides, device=device, output=output)
+    path = Path(path)
+    source = read_source(_read(path), one_line(str(path)))
+    return _checked(source, path.stem, overrides, device=device, output=output)
 
 
 def parse_config(text: str, *, name: str = "<string>", overrides: Iterable[str] = ()) -> Config:
     """As load_config, from a string; `name` stands for the file in messages and for output."""
-    return _checked(read_source(text, name), overrides)
+    stem = "config" if name.startswith("<") else Path(name).stem or "config"
+    return _checked(read_source(text, name), stem, overrides)
 
 
 def _checked(
     source: Source,
+    stem: str,
     overrides: Iterable[str],
     *,
     device: str | None = None,
@@ -77,42 +80,36 @@ def _checked(
     for option, value in (("device", device), ("output", output)):
         if value is not None:
             set_value(source, [option], str(value), f"--{option}")
-    source.data.setdefault("output", f"runs/{_stem(source.name)}")
+    source.data.setdefault("output", f"runs/{stem}")
     try:
         return Config.model_validate(source.data)
     except ValidationError as error:
         raise report(error, source) from None
 
 
-def _stem(name: str) -> str:
-    """`configs/mnist_lenet.yaml` -> `mnist_lenet`; a text that is no file is just `config`."""
-    return "config" if name.startswith("<") else Path(name).stem or "config"
-
-
 def _read(path: Path) -> str:
-    """The file's text; ConfigError where it is missing, too large or not UTF-8."""
+    """The file's text; ConfigError where it is missing or not UTF-8. Stops where it is too long."""
+    name = one_line(str(path))
     try:
         with path.open("rb") as file:
             data = file.read(4 * MAX_CHARACTERS + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         near = _nearest(path) if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError(
-            f"{one_line(str(path))}: cannot read the config: {reason}{near}"
-        ) from None
+        raise ConfigError(f"{name}: cannot read the config: {reason}{near}") from None
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
+        at, byte = error.start, data[error.start]
+        line, column = data.count(b"\n", 0, at) + 1, at - data.rfind(b"\n", 0, at)
         raise ConfigError(
-            f"{path}:{line}:{column}: expected UTF-8 text, got the byte 0x{data[error.start]:02x}"
+            f"{name}:{line}:{column}: expected UTF-8 text, got the byte 0x{byte:02x}"
         ) from None
 
 
 def _nearest(path: Path) -> str:
     try:
-        names = [entry.name for entry in path.parent.iterdir() if entry.suffix == path.suffix]
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
     except OSError:
         return ""
     near = get_close_matches(path.name, names, n=1)

@@ -31,7 +31,7 @@ from gpucnn.config.types import (
     refuse,
 )
 
-Augment = Annotated[Spec, Choice("augmentation", lambda: TRANSFORMS)]
+Augment = Annotated[Spec, Choice("an augmentation", lambda: TRANSFORMS)]
 
 
 class RandomShift(Options):

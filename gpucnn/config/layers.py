@@ -35,7 +35,7 @@ INITIALIZERS = (
     "zeros",
 )
 
-Layer = Annotated[Spec, Choice("layer", lambda: LAYERS)]
+Layer = Annotated[Spec, Choice("a layer", lambda: LAYERS)]
 Rounding = Annotated[
     Annotated[str, OneOf("strict", "floor")] | None,
     Expects("strict, floor or null (the model's)", ("strict", "floor")),

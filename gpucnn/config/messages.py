@@ -31,7 +31,10 @@ def suggest(name: Any, known: Iterable[str]) -> str:
         return ""
     if _SYNONYMS.get(name) in names:
         return f"; did you mean '{_SYNONYMS[name]}'?"
-    near = get_close_matches(name[:80].lower(), names, n=1, cutoff=0.55)
+    wanted = name[:80].lower()
+    near = get_close_matches(wanted, names, n=1, cutoff=0.55)
+    if not near and len(wanted) > 2:
+        near = [known for known in names if wanted in known]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
@@ -86,5 +89,5 @@ def _printable(name: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """User input made safe to print in front of a message."""
-    return _shorten(text if text.isprintable() else repr(text), 120)
+    """A file's name or an argument, made safe to print in front of a message."""
+    return text if text.isprintable() else repr(text)

@@ -33,13 +33,11 @@ class Source:
 
     def place(self, path: Path, *, key: bool = False) -> str:
         """`FILE:LINE:COL` of the value (or key) at `path`, or of the nearest part around it."""
-        while path:
-            places = (self.keys, self.values) if key else (self.values, self.keys)
-            for table in places:
-                if path in table:
-                    return table[path]
+        if key and path in self.keys:
+            return self.keys[path]
+        while path and path not in self.values:
             path = path[:-1]
-        return self.values.get((), self.name)
+        return self.values.get(path, self.name)
 
     def replace(self, path: Path, place: str) -> None:
         """Forget the places at and below `path`: what stands there now was written at `place`."""

@@ -21,9 +21,9 @@ from gpucnn.config.types import (
     refuse,
 )
 
-Loss = Annotated[Spec, Choice("loss", lambda: LOSSES)]
-Optimizer = Annotated[Spec, Choice("optimizer", lambda: OPTIMIZERS)]
-Schedule = Annotated[Spec, Choice("schedule", lambda: SCHEDULES)]
+Loss = Annotated[Spec, Choice("a loss", lambda: LOSSES)]
+Optimizer = Annotated[Spec, Choice("an optimizer", lambda: OPTIMIZERS)]
+Schedule = Annotated[Spec, Choice("a schedule", lambda: SCHEDULES)]
 Reduction = Annotated[str, OneOf("mean", "sum")]
 
 

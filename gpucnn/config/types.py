@@ -205,7 +205,7 @@ class Choice:
         written = isinstance(value, dict)
         if kind not in known:
             raise refuse(
-                f"expected a {self.noun} ({', '.join(known)}),"
+                f"expected {self.noun} ({', '.join(known)}),"
                 f" got {spell(kind)}{suggest(kind, known)}",
                 at=(kind,) if written else (),
                 key=written,
@@ -227,12 +227,12 @@ class Choice:
         if isinstance(value, dict) and value:
             first, second, *_ = value
             raise refuse(
-                f"expected one {self.noun} (one key) here, got the keys {listed(value)}: start"
+                f"expected {self.noun} with one key here, got the keys {listed(value)}: start"
                 f" another entry, or indent '{second}' below '{first}' if it is one of its keys",
                 at=(second,),
                 key=True,
             )
-        raise refuse(f"expected a {self.noun}: a name or `name: {{keys}}`, got {spell(value)}")
+        raise refuse(f"expected {self.noun}: a name or `name: {{keys}}`, got {spell(value)}")
 
 
 def _required(model: type[Options]) -> list[str]:

@@ -14,6 +14,8 @@ class LpPool2d(Pool2d):
     are strict unless `rounding` is "floor".
     """
 
+    can_pad = False
+
     def __init__(
         self,
         kernel_size: Any,

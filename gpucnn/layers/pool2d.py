@@ -18,6 +18,7 @@ class Pool2d(Layer):
     padding: Padding = ((0, 0), (0, 0))
     dilation: tuple[int, int] = (1, 1)
     ceil_mode = False
+    can_pad = True
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Pool2d(Layer):
                 self.padding,
                 self.dilation,
                 pool=True,
+                can_pad=self.can_pad,
             )
         return self._shape.y_shape[1:]
 

@@ -112,10 +112,12 @@ def check_tiling(
     dilation: tuple[int, int] = (1, 1),
     *,
     pool: bool = False,
+    can_pad: bool = True,
 ) -> None:
     """ShapeError naming axis, numbers and settings that work, where a window does not tile.
 
-    `size` is (H, W); the settings must have passed Conv2dShape.of or Pool2dShape.of.
+    `size` is (H, W); the settings must have passed Conv2dShape.of or Pool2dShape.of. A layer that
+    takes no padding says so with `can_pad`.
     """
     strides = (None, None) if stride is None else stride
     axes = [
@@ -129,14 +131,14 @@ def check_tiling(
         if axis.free % axis.step
     ]
     if faults:
-        settings = ", ".join(f"`{setting}`" for setting in _working_settings(axes))
+        settings = ", ".join(f"`{setting}`" for setting in _working_settings(axes, can_pad))
         raise ShapeError(
             f"{'; '.join(faults)} ((size - extent + padding)/stride + 1). Settings that work,"
             f" each alone: {settings} (floor leaves the last cells out)"
         )
 
 
-def _working_settings(axes: Sequence[WindowAxis]) -> list[str]:
+def _working_settings(axes: Sequence[WindowAxis], can_pad: bool) -> list[str]:
     """Single changes, as a config writes them, with which both axes tile; the nearest first."""
 
     def nearest(key: str, near: Callable[[WindowAxis], Iterable[WindowAxis]]) -> None:
@@ -150,14 +152,21 @@ def _working_settings(axes: Sequence[WindowAxis]) -> list[str]:
                 found.append(setting)
 
     found: list[str] = []
+    # A pool of one cell would be no pool: its smallest kernel is 2.
     nearest("kernel_size", lambda a: _with(a, "kernel", range(a.kernel - 1, a.pool, -1)))
-    nearest("kernel_size", lambda a: _with(a, "kernel", range(a.kernel + 1, 2 * a.kernel + 1)))
+    nearest("kernel_size", lambda a: _with(a, "kernel", range(a.kernel + 1, _most(a) + 1)))
     nearest("stride", lambda a: _with(a, "stride", range(a.step - 1, 0, -1)))
     nearest("stride", lambda a: _with(a, "stride", range(a.step + 1, 2 * a.step + 1)))
-    if all(a.padding[0] == a.padding[1] for a in axes):
+    if can_pad and all(a.padding[0] == a.padding[1] for a in axes):
         nearest("padding", lambda a: _with(a, "padding", _symmetric(a)))
-    nearest("padding", lambda a: _with(a, "padding", _trailing(a)))
+    if can_pad:
+        nearest("padding", lambda a: _with(a, "padding", _trailing(a)))
     return [*found, "rounding: floor"]
+
+
+def _most(axis: WindowAxis) -> int:
+    """The largest kernel that is still near: twice as large, or a step more."""
+    return axis.kernel + max(axis.kernel, axis.step)
 
 
 def _with(axis: WindowAxis, field: str, values: Iterable[Any]) -> Iterable[WindowAxis]:

@@ -57,6 +57,7 @@ def loss_of(loss: Loss, ops: Ops, y: Array, labels: Any) -> tuple[float, Array]:
     return float(ops.to_numpy(value)) * scale, dy
 
 
+@np.errstate(all="ignore")  # as in Trainer.fit
 def evaluate(
     model: Layer,
     loss: Loss,

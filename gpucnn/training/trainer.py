@@ -68,6 +68,7 @@ class Trainer:
         if settings.max_iterations is not None:
             self.total_iterations = min(self.total_iterations, settings.max_iterations)
 
+    @np.errstate(all="ignore")  # what overflows is found and named; a warning would say less
     def fit(self) -> str:
         """Train until a stop reason comes up and return it.
 
@@ -77,9 +78,7 @@ class Trainer:
         self.clock.start()
         self._call("on_start")
         try:
-            # What overflows is found and named here; NumPy's warnings would say less.
-            with np.errstate(all="ignore"):
-                reason = self._run()
+            reason = self._run()
         except Interrupted:
             reason = "interrupted"
         except NonFiniteError:

@@ -1,5 +1,6 @@
 """The loop against training written out in NumPy; stop reasons; what is called when."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,20 @@ def test_the_epochs_loss_weighs_images_alike(ops: Ops, kind: Any, reduction: str
 def test_hooks_come_in_order_and_the_log_counts_updates(ops: Ops) -> None:
     recorder = Recorder()
     trainer(ops, callbacks=[recorder], log_every=2).fit()
-    steps = "start step step log step epoch step log step step log epoch".split()
+    steps = [
+        "start",
+        "step",
+        "step",
+        "log",
+        "step",
+        "epoch",
+        "step",
+        "log",
+        "step",
+        "step",
+        "log",
+        "epoch",
+    ]
     assert recorder.calls == [*steps, "stop epochs"]
     where = [(r["event"], r["epoch"], r["iteration"]) for r in recorder.records]
     assert where == [
@@ -152,7 +166,7 @@ def test_epsilon_looks_at_the_applied_update(ops: Ops) -> None:
     assert start
     assert run.fit() == "epsilon"
     values = [before, *recorder.values]
-    changes = [np.abs(b - a).max() for a, b in zip(values, values[1:], strict=False)]
+    changes = [np.abs(b - a).max() for a, b in itertools.pairwise(values)]
     assert all(change >= 0.05 for change in changes[:-1])
     assert changes[-1] < 0.05
     assert len(changes) > 1
@@ -233,7 +247,7 @@ def test_clipping_bounds_the_update(ops: Ops) -> None:
     before = ops.to_numpy(run.optimizer.values).copy()
     run.fit()
     values = [before, *recorder.values]
-    for a, b in zip(values, values[1:], strict=False):
+    for a, b in itertools.pairwise(values):
         # |Δ| = lr·max_norm, as the gradients here are far longer than 0.01.
         norm = np.linalg.norm(b.astype(np.float64) - a)
         assert norm == pytest.approx(0.005, rel=1e-3)

@@ -1,22 +1,20 @@
 """Time the cpu device's convolutions beside PyTorch's, in one run on the same cores.
 
-    python benchmarks/cpu_convolutions.py [--output FILE.json] [--rounds 15]
+    python benchmarks/cpu_convolutions.py [--record] [--rounds 15]
 
 Each round times gpucnn and PyTorch in turn, so that what else the machine does meets both; the
 ratio is of medians. Needs PyTorch. A ratio above 1 means gpucnn is faster.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from math import exp, log
-from pathlib import Path
 from statistics import mean, median, quantiles
 from time import perf_counter
 
 import numpy as np
 import torch
-from machine import describe
+from machine import record
 
 import gpucnn
 
@@ -85,7 +83,7 @@ def compare(ours: Callable[[], object], theirs: Callable[[], object], rounds: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    parser.add_argument("--record", action="store_true", help="into benchmarks/results/")
     parser.add_argument("--rounds", type=int, default=15)
     args = parser.parse_args()
     rows = []
@@ -100,9 +98,8 @@ def main() -> None:
             )
     geometric = exp(mean(log(row["ratio"]) for row in rows))
     print(f"geometric mean of the ratios: {geometric:.2f}")
-    if args.output:
-        result = {**describe(), "rows": rows, "geometric_mean_ratio": geometric}
-        args.output.write_text(json.dumps(result, indent=1) + "\n")
+    if args.record:
+        print(record("convolutions", {"rows": rows, "geometric_mean_ratio": geometric}, None))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Time whole training steps on the cpu device beside PyTorch's, and their peak memory.
 
-    python benchmarks/cpu_training_steps.py [--output FILE.json] [--rounds 11]
+    python benchmarks/cpu_training_steps.py [--record] [--rounds 11]
 
 A step is forward, loss, backward and update, on one batch that is in memory already. The same
 config builds both networks. Needs PyTorch. A ratio above 1 means gpucnn is faster.
 """
 
 import argparse
-import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from cpu_convolutions import compare
-from machine import describe
+from machine import record
 from torch import nn
 
 import gpucnn
@@ -85,7 +84,7 @@ def steps(name: str, batch: int) -> tuple[Callable[[], object], Callable[[], obj
 
     def ours() -> None:
         y = model.forward(x, train=True)
-        value, dy = loss(ops, y, labels)
+        dy = loss(ops, y, labels)[1]
         model.backward(dy)
         optimizer.step(1e-3)
 
@@ -117,7 +116,7 @@ def peak_bytes(step: Callable[[], object]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    parser.add_argument("--record", action="store_true", help="into benchmarks/results/")
     parser.add_argument("--rounds", type=int, default=11)
     args = parser.parse_args()
     rows = []
@@ -132,8 +131,8 @@ def main() -> None:
             f" {row['peak_mib']:.0f} MiB",
             flush=True,
         )
-    if args.output:
-        args.output.write_text(json.dumps({**describe(), "rows": rows}, indent=1) + "\n")
+    if args.record:
+        print(record("training_steps", {"rows": rows}, None))
 
 
 if __name__ == "__main__":

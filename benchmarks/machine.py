@@ -1,33 +1,43 @@
-"""What a figure needs beside it: processor, cores, versions, commit."""
+"""What a figure needs beside it (processor, versions, commit), and the file it goes into."""
 
+import json
 import platform
 import subprocess
 from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
 from threadpoolctl import threadpool_info
 
-import gpucnn
+RESULTS = Path(__file__).parent / "results"
 
 
 def describe() -> dict[str, object]:
-    blas = [
-        f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}".strip()
-        for pool in threadpool_info()
-        if pool["user_api"] == "blas"
-    ]
+    """The machine and the versions, without names or paths of this machine."""
+    import numpy  # noqa: F401  (its BLAS shows in threadpool_info once it is loaded)
+
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    blas = [f"{p['internal_api']} {p['version']} {p.get('architecture', '')}" for p in pools]
     return {
-        "date": date.today().isoformat(),
         "commit": _commit(),
         "processor": _processor(),
-        "threads": [pool["num_threads"] for pool in threadpool_info()],
+        "threads": max((pool["num_threads"] for pool in pools), default=1),
         "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": blas,
-        "torch": _torch(),
-        "gpucnn": gpucnn.__version__,
+        "blas": sorted({name.strip() for name in blas}),
+        **{name: _version(name) for name in ("numpy", "torch", "gpucnn")},
     }
+
+
+def record(section: str, figures: object, path: Path | None) -> Path:
+    """Put `figures` and the machine under `section` of a result file; the rest of it stays.
+
+    The file is benchmarks/results/cpu-<today>.json unless `path` is given.
+    """
+    path = path or RESULTS / f"cpu-{date.today().isoformat()}.json"
+    content = json.loads(path.read_text()) if path.exists() else {}
+    content[section] = {"machine": describe(), "figures": figures}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path
 
 
 def _processor() -> str:
@@ -36,14 +46,12 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty", "--abbrev=12"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
-def _torch() -> str | None:
+def _version(name: str) -> str | None:
     try:
-        import torch
-    except ImportError:
+        return version(name)
+    except PackageNotFoundError:
         return None
-    return str(torch.__version__)

@@ -16,7 +16,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "draws": ({"errors"}, {"numpy"}),
     "runtime": (BASE, {"numpy"}),
-    "ops": (BASE | {"runtime"}, {"numpy"}),
+    "ops": (BASE | {"runtime"}, {"numpy", "threadpoolctl"}),
     "initializers": (TOWER, set()),
     "layers": (TOWER | {"initializers"}, set()),
     "losses": (TOWER, set()),
@@ -28,14 +28,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "training": (TOWER | MATHS, {"numpy", "rich", "safetensors", "matplotlib", "threadpoolctl"}),
     "profiling": (TOWER | MATHS, {"numpy", "rich"}),
     "summary": (TOWER | MATHS, set()),
-    "doctor": (BASE, {"threadpoolctl"}),
+    "doctor": (BASE, {"numpy", "threadpoolctl"}),
     "build": (
         TOWER | MATHS | {"config", "data", "training", "profiling", "summary"},
         {"numpy", "rich"},
     ),
 }
 # The command line and the package's front door may name every part.
-ALL_PARTS = {"cli", *RULES}
+ALL_PARTS = {"cli", "__init__", *RULES}
 RULES["cli"] = (ALL_PARTS, {"rich"})
 RULES["__main__"] = ({"cli"}, set())
 RULES["__init__"] = (ALL_PARTS, set())

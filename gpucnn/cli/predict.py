@@ -5,6 +5,7 @@ import json
 import sys
 
 from gpucnn.cli.options import add_device, add_run, chosen_device
+from gpucnn.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the likeliest classes of each image."""
+    if args.top < 1:
+        raise ConfigError(f"--top must be at least 1, got {args.top}")
     device = chosen_device(args)
     from gpucnn.build import predict
 

@@ -106,7 +106,7 @@ def _blas() -> list[Finding]:
     try:
         pools = _thread_pools()
     except ImportError:
-        return [Finding("BLAS", MISSING, "threadpoolctl is needed to look at it")]
+        return [Finding("BLAS", MISSING, "needs numpy and threadpoolctl", "see above")]
     libraries = [pool for pool in pools if pool["user_api"] == "blas"]
     if not libraries:
         remedy = "pip install --force-reinstall numpy (its wheels carry OpenBLAS)"

@@ -113,4 +113,4 @@ def _nearest(path: Path) -> str:
     except OSError:
         return ""
     near = get_close_matches(path.name, names, n=1)
-    return f"; did you mean '{path.parent / near[0]}'?" if near else ""
+    return f"; did you mean {str(path.parent / near[0])!r}?" if near else ""

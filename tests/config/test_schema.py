@@ -46,6 +46,7 @@ def valid(value: Any, schema: dict[str, Any]) -> bool:
     def holds(keyword: str, rule: Any) -> bool:
         checks: dict[str, Any] = {
             "$ref": lambda: valid(value, SCHEMA["$defs"][rule.removeprefix("#/$defs/")]),
+            "allOf": lambda: all(valid(value, inner) for inner in rule),
             "anyOf": lambda: any(valid(value, inner) for inner in rule),
             "oneOf": lambda: sum(valid(value, inner) for inner in rule) == 1,
             "type": lambda: is_type(value, rule),

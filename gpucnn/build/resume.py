@@ -29,9 +29,11 @@ class Resumed:
         return run.path.resolve() == self.folder.path
 
     def bring_over(self, run: RunFolder) -> None:
-        """Make `run`'s metrics and best checkpoint those of the run so far."""
-        if not self.in_place(run) and self.folder.metrics.is_file():
-            run.write(run.metrics, self.folder.metrics.read_bytes())
+        """Make `run`'s metrics and checkpoints those of the run so far."""
+        if not self.in_place(run):
+            metrics = self.folder.metrics
+            run.write(run.metrics, metrics.read_bytes() if metrics.is_file() else b"")
+            run.write(run.last, self.source.read_bytes())
         if self.best is not None:
             run.write(run.best, self.best)
 
@@ -45,8 +47,7 @@ def open_checkpoint(config: Config, run: str | Path) -> Resumed:
     source = find_checkpoint(run, best=False)
     checkpoint = read_checkpoint(source)
     _check_config(config, checkpoint, source)
-    folder = folder_of(source)
-    return Resumed(checkpoint, source, folder, _best(checkpoint, source, folder))
+    return Resumed(checkpoint, source, folder_of(source), _best(checkpoint, source))
 
 
 def saved_config(checkpoint: Checkpoint, source: Path) -> Config:
@@ -85,20 +86,21 @@ def _check_config(config: Config, checkpoint: Checkpoint, source: Path) -> None:
         )
 
 
-def _best(checkpoint: Checkpoint, source: Path, folder: RunFolder) -> bytes | None:
+def _best(checkpoint: Checkpoint, source: Path) -> bytes | None:
     best, iteration = checkpoint.counters.get("best"), checkpoint.counters.get("iteration")
     if not isinstance(best, dict):
         return None
     # The checkpoint of the best epoch itself, whether or not best.safetensors came to be written.
     if best.get("iteration") == iteration:
         return source.read_bytes()
-    found = read_checkpoint(folder.best) if folder.best.is_file() else None
+    beside = source.with_name("best.safetensors")
+    found = read_checkpoint(beside) if beside.is_file() else None
     if found is None or found.counters.get("iteration") != best.get("iteration"):
         raise CheckpointError(
-            f"the best weights so far, of epoch {best.get('epoch')}, belong in {folder.best}, but"
+            f"the best weights so far, of epoch {best.get('epoch')}, belong in {beside}, but"
             " are not there: bring that file back, or resume from an earlier checkpoint"
         )
-    return folder.best.read_bytes()
+    return beside.read_bytes()
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,427 @@
+"""A resumed run equals the unbroken one, wherever it was interrupted, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gpucnn.build.run
+from gpucnn.errors import CheckpointError, ConfigError
+from gpucnn.training.checkpoint import read_checkpoint
+from gpucnn.training.interruption import Interrupted, Interruption
+from gpucnn.training.run_folder import RunFolder
+from tests.build_runs import TEXT, files, outcome, records, run
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture is no part of what is compared, and the slowest part of so small a run."""
+    monkeypatch.setattr(gpucnn.build.run, "draw_curves", lambda metrics, picture: False)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    output = tmp_path_factory.mktemp("unbroken") / "run"
+    summary, _ = run(output)
+    assert summary.stop_reason == "epochs"
+    found = outcome(output)
+    # The run must have what the comparison is about.
+    assert {"last ema.0.weight", "last optimizer.velocity"} <= set(found)
+    assert any(key.startswith("last model.1.") for key in found)
+    assert found["last counters"]["best"]["iteration"] > 0
+    return found
+
+
+def interrupt_at(point: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Make the run's check number `point` raise Interrupted; the list grows with each check."""
+    calls: list[int] = []
+
+    class Counted(Interruption):
+        def check(self) -> None:
+            calls.append(len(calls) + 1)
+            if len(calls) == point:
+                raise Interrupted
+
+    monkeypatch.setattr(gpucnn.build.run, "Interruption", Counted)
+    return calls
+
+
+# 4 training batches and a validation batch an epoch, then the test set's batches.
+CHECKS = 3 * 5
+
+
+@pytest.mark.parametrize("point", range(1, CHECKS + 2))
+def test_interrupted_anywhere(
+    tmp_path: Path, unbroken: dict[str, Any], point: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        calls = interrupt_at(point, patch)
+        summary, text = run(output)
+    assert len(calls) == point
+    assert summary.stop_reason == "interrupted"
+    assert summary.test_accuracy is None
+    assert f"--resume {output}" in text
+    assert json.loads(RunFolder(output).summary.read_text()) == summary.to_json()
+    run(output, resume=output)
+    assert outcome(output) == unbroken
+
+
+def test_interrupted_after_every_step(
+    tmp_path: Path, unbroken: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "run"
+    reasons = []
+    for number in range(100):
+        with monkeypatch.context() as patch:
+            interrupt_at(2, patch)
+            summary, _ = run(output, **({"resume": output} if number else {}))
+        reasons.append(summary.stop_reason)
+        if reasons[-1] != "interrupted":
+            break
+        if summary.iterations == 12:
+            run(output, resume=output)
+            break
+    assert len(reasons) > 6
+    assert outcome(output) == unbroken
+
+
+class Crash(BaseException):
+    """What nothing catches: as near to a power cut as one process gets."""
+
+
+def crash_at(point: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Make the call number `point` of os.fsync or os.replace, or of a write, raise Crash."""
+    calls: list[str] = []
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any) -> Any:
+            calls.append(name)
+            if len(calls) == point:
+                raise Crash
+            return function(*arguments)
+
+        return wrapper
+
+    monkeypatch.setattr(os, "fsync", counted("fsync", os.fsync))
+    monkeypatch.setattr(os, "replace", counted("replace", os.replace))
+    return calls
+
+
+def test_a_crash_at_any_file_operation(
+    tmp_path: Path, unbroken: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point, resumed = 0, 0
+    while True:
+        point += 1
+        output = tmp_path / str(point)
+        with monkeypatch.context() as patch:
+            calls = crash_at(point, patch)
+            try:
+                run(output)
+            except Crash:
+                pass
+            else:
+                break
+        folder = RunFolder(output)
+        if folder.last.exists():
+            read_checkpoint(folder.last)
+            resumed += 1
+            run(output, resume=output)
+        else:
+            run(output)
+        assert outcome(output) == unbroken, f"crashed at operation {point}, {calls[-1]}"
+    # config, environment, summary and at least one checkpoint an epoch, three operations each.
+    assert point > 18
+    assert resumed > 9
+
+
+# --- real signals to a process of its own ---
+
+# The step is slowed down, so that a signal meets the run in the middle of an epoch.
+SLOW = """
+import sys, time
+from gpucnn.cli import main
+from gpucnn.training.trainer import Trainer
+step = Trainer._step
+def slow(self, batch):
+    step(self, batch)
+    print("step", self.progress.iteration, flush=True)
+    time.sleep(0.3)
+Trainer._step = slow
+sys.exit(main(sys.argv[1:]))
+"""
+
+# The first signal is said aloud, and then the run stops answering.
+DEAF = """
+import sys, time
+from gpucnn.cli import main
+from gpucnn.training.interruption import Interruption
+from gpucnn.training.trainer import Trainer
+def stuck(self, batch):
+    print("step", flush=True)
+    while True:
+        time.sleep(0.01)
+Trainer._step = stuck
+note = Interruption._note
+def noted(self, *arguments):
+    note(self, *arguments)
+    print("noted", flush=True)
+Interruption._note = noted
+sys.exit(main(sys.argv[1:]))
+"""
+
+# SIGKILL at the n-th os.fsync or os.replace, or half-way through the n-th write of a checkpoint.
+KILL = """
+import builtins, os, signal, sys
+from gpucnn.cli import main
+from gpucnn.training import files
+kind, count = sys.argv[1], int(sys.argv[2])
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+calls = 0
+def at(path):
+    global calls
+    calls += str(path).endswith("last.safetensors.tmp")
+    return calls == count and str(path).endswith("last.safetensors.tmp")
+class Half:
+    def __init__(self, file): self.file = file
+    def __enter__(self): return self
+    def __exit__(self, *_): self.file.close()
+    def __getattr__(self, name): return getattr(self.file, name)
+    def write(self, data):
+        self.file.write(data[: len(data) // 2])
+        self.file.flush()
+        die()
+def half_open(path, mode):
+    file = builtins.open(path, mode)
+    return Half(file) if kind == "write" and at(path) else file
+files.open = half_open
+replace = os.replace
+def dying_replace(old, new):
+    if kind == "before rename" and at(old): die()
+    replace(old, new)
+    if kind == "after rename" and at(old): die()
+os.replace = dying_replace
+main(sys.argv[3:])
+"""
+
+
+def start(tmp_path: Path, script: str, *arguments: str) -> "subprocess.Popen[str]":
+    (tmp_path / "config.yaml").write_text(TEXT)
+    command = [sys.executable, "-c", script, *arguments, "train", str(tmp_path / "config.yaml")]
+    return subprocess.Popen(
+        [*command, "--output", str(tmp_path / "run")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: "subprocess.Popen[str]", line: str) -> None:
+    assert process.stdout is not None
+    for found in process.stdout:
+        if found.strip() == line:
+            return
+    assert process.stderr is not None
+    raise AssertionError(process.stderr.read())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_a_checkpoint(
+    tmp_path: Path, unbroken: dict[str, Any], number: signal.Signals
+) -> None:
+    process = start(tmp_path, SLOW)
+    wait_for(process, "step 6")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    output = tmp_path / "run"
+    summary = json.loads(RunFolder(output).summary.read_text())
+    assert summary["stop_reason"] == "interrupted"
+    assert 6 <= summary["iterations"] < 12
+    run(output, resume=output)
+    assert outcome(output) == unbroken
+
+
+def test_a_second_signal_kills_at_once(tmp_path: Path) -> None:
+    process = start(tmp_path, DEAF)
+    wait_for(process, "step")
+    process.send_signal(signal.SIGINT)
+    wait_for(process, "noted")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("write", 2), ("before rename", 2), ("after rename", 3)]
+)
+def test_sigkill_while_a_checkpoint_is_written(
+    tmp_path: Path, unbroken: dict[str, Any], kind: str, count: int
+) -> None:
+    process = start(tmp_path, KILL, kind, str(count))
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    output = tmp_path / "run"
+    expected = count if kind == "after rename" else count - 1
+    assert read_checkpoint(RunFolder(output).last).counters["epoch"] == expected
+    assert not RunFolder(output).summary.exists()
+    run(output, resume=output)
+    assert outcome(output) == unbroken
+
+
+# --- what resuming accepts ---
+
+
+def test_a_finished_run_ends_the_same_again(tmp_path: Path, unbroken: dict[str, Any]) -> None:
+    run(tmp_path)
+    run(tmp_path, resume=tmp_path)
+    assert outcome(tmp_path) == unbroken
+
+
+@pytest.mark.parametrize("ended", ["max_iterations=6", "epsilon=10", "early_stopping=1"])
+def test_a_stopped_run_stays_stopped(tmp_path: Path, ended: str) -> None:
+    key, value = ended.split("=")
+    changes = [f"train.{ended}", "optimizer.sgd.lr=1e-30", "train.epochs=4"]
+    first, _ = run(tmp_path, *changes)
+    assert first.stop_reason == key, value
+    before = outcome(tmp_path)
+    again, _ = run(tmp_path, *changes, "train.epochs=6", resume=tmp_path)
+    assert again.stop_reason == key
+    assert outcome(tmp_path) == before
+
+
+def test_more_epochs_continue_with_the_longer_schedule(tmp_path: Path) -> None:
+    constant = "schedule=constant"
+    run(tmp_path / "whole", constant, "train.epochs=5")
+    run(tmp_path / "part", constant)
+    run(tmp_path / "part", constant, "train.epochs=5", resume=tmp_path / "part")
+    assert outcome(tmp_path / "part") == outcome(tmp_path / "whole")
+
+    run(tmp_path / "cosine")
+    run(tmp_path / "cosine", "train.epochs=5", resume=tmp_path / "cosine")
+    run(tmp_path / "whole_cosine", "train.epochs=5")
+    rates = [[r["lr"] for r in records(tmp_path / n)] for n in ("cosine", "whole_cosine")]
+    done = len([r for r in records(tmp_path / "cosine") if r["iteration"] <= 12])
+    assert rates[0][done:] == rates[1][done:]
+    assert rates[0][:done] != rates[1][:done]
+
+
+@pytest.mark.parametrize("point", [3, 8, 13])
+def test_another_output_takes_the_run_along(
+    tmp_path: Path, unbroken: dict[str, Any], point: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    with monkeypatch.context() as patch:
+        interrupt_at(point, patch)
+        run(old)
+    before = files(old)
+    run(new, resume=old)
+    assert outcome(new) == unbroken
+    assert files(old) == before
+
+
+def test_a_checkpoint_file_can_be_resumed(tmp_path: Path, unbroken: dict[str, Any]) -> None:
+    run(tmp_path / "old")
+    best = RunFolder(tmp_path / "old").best
+    run(tmp_path / "new", resume=best)
+    assert outcome(tmp_path / "new") == unbroken
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("seed=4", r"seed \(was 3, now 4\)"),
+        ("data.batch_size=8", r"data\.batch_size \(was 9, now 8\)"),
+        ("data.samples=41", r"data\.options\.samples|data\.samples"),
+        ("data.augment=[]", r"data\.augment"),
+        ("model.layers.0.conv2d.filters=8", r"model\.layers\.0\.conv2d\.filters \(was 4, now 8\)"),
+        ("optimizer.sgd.lr=0.2", r"optimizer\.sgd\.lr \(was 0\.1, now 0\.2\)"),
+        ("schedule=constant", r"schedule\.constant\.warmup_epochs \(was not there"),
+        ("train.ema=0.5", r"train\.ema"),
+        ("train.log_every=3", r"train\.log_every"),
+        ("train.max_iterations=99", r"train\.max_iterations \(was None, now 99\)"),
+    ],
+)
+def test_any_other_change_is_refused_and_named(
+    tmp_path: Path, change: str, key: str, finished: Path
+) -> None:
+    before = files(finished)
+    with pytest.raises(ConfigError, match=key):
+        run(finished, change, resume=finished)
+    with pytest.raises(ConfigError, match="train anew"):
+        run(tmp_path / "new", change, resume=finished)
+    assert files(finished) == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("finished") / "run"
+    run(output)
+    return output
+
+
+def test_a_folder_with_another_run_is_not_written_into(tmp_path: Path, finished: Path) -> None:
+    run(tmp_path / "other")
+    before = files(tmp_path / "other")
+    with pytest.raises(ConfigError, match="already holds a run"):
+        run(tmp_path / "other", resume=finished)
+    assert files(tmp_path / "other") == before
+
+
+def test_fewer_epochs_than_done_are_refused(finished: Path) -> None:
+    before = files(finished)
+    with pytest.raises(ConfigError, match=r"train\.epochs 2 is less"):
+        run(finished, "train.epochs=2", resume=finished)
+    assert files(finished) == before
+
+
+def test_a_lost_best_checkpoint_is_named(
+    tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_at(7, patch)
+        run(output)
+    RunFolder(output).best.unlink()
+    before = files(output)
+    with pytest.raises(CheckpointError, match=r"best weights so far, of epoch 1, .*best\.safe"):
+        run(output, resume=output)
+    RunFolder(output).best.write_bytes(RunFolder(finished).last.read_bytes())
+    with pytest.raises(CheckpointError, match="best weights so far"):
+        run(output, resume=output)
+    RunFolder(output).best.unlink()
+    assert files(output) == before
+
+
+def test_a_damaged_checkpoint_leaves_everything_alone(tmp_path: Path) -> None:
+    run(tmp_path)
+    last = RunFolder(tmp_path).last
+    data = bytearray(last.read_bytes())
+    data[-5] ^= 1
+    last.write_bytes(data)
+    before = files(tmp_path)
+    with pytest.raises(CheckpointError, match=r"last\.safetensors: damaged"):
+        run(tmp_path, resume=tmp_path)
+    assert files(tmp_path) == before
+
+
+def test_there_must_be_a_run(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        run(tmp_path / "new", resume=tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="holds no"):
+        run(tmp_path / "new", resume=tmp_path)
+    assert not (tmp_path / "new").exists()

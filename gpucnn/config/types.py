@@ -228,7 +228,8 @@ class Choice:
             first, second, *_ = value
             raise refuse(
                 f"expected {self.noun} with one key here, got the keys {listed(value)}: start"
-                f" another entry, or indent {quoted(second)} below {quoted(first)} if it is one of its keys",
+                f" another entry, or indent {quoted(second)} below {quoted(first)} if it is one of"
+                " its keys",
                 at=(second,),
                 key=True,
             )

@@ -135,3 +135,13 @@ def test_windows_of_transposed_convolutions_are_what_an_output_cell_sees(
             if places.size:
                 reach[axis] = max(reach[axis], int(places.max() - places.min()) + 1)
     assert tuple(reach) == extent
+
+
+@pytest.mark.parametrize(("tie_break", "winner"), [("row_major", (0, 1)), ("column_major", (1, 0))])
+def test_c7_ties_by_rows_or_by_columns(ops: Ops, tie_break: str, winner: tuple[int, int]) -> None:
+    layer = gl.MaxPool2d(2, tie_break=tie_break)
+    layer.build((1, 2, 2), ops, 0)
+    x = np.array([[[[1, 5], [5, 5]]]], "float32")
+    y, dx = run(layer, x, np.ones((1, 1, 1, 1), "float32"))
+    assert y == 5
+    assert np.argwhere(dx[0, 0]).tolist() == [list(winner)]

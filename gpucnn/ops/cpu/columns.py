@@ -79,7 +79,8 @@ class Plan:
         budget = max(1, BLOCK_BYTES // row_bytes)
         outputs = self.rows.outputs
         height = -(-outputs // -(-outputs // budget))
-        images = max(1, budget // outputs)
+        # At least two blocks of a batch, for two threads.
+        images = max(1, min(budget // outputs, -(-n // 2)))
         if self.pointwise:
             height, images = outputs, 1
         for n_low in range(0, n, images):

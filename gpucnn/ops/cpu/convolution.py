@@ -53,7 +53,10 @@ class CpuConvolution(ConvolutionOps):
         blocks = list(plan.blocks(shape.n, x.dtype.itemsize))
         size = max(1, -(-len(blocks) // WEIGHT_SLOTS))
         slots = [blocks[i : i + size] for i in range(0, len(blocks), size)]
-        sums = parallel.run(partial(_weight_slot, plan, dy, x, slot) for slot in slots)
+        sums = parallel.run(
+            (partial(_weight_slot, plan, dy, x, slot) for slot in slots),
+            together=dy.size + x.size > parallel.SMALL,
+        )
         # (rows, G, C/G, rows gathered, S, K/G), where one of the two axes of rows is R, one is 1
         rows = plan.gathered_rows
         total = np.zeros(
@@ -124,7 +127,7 @@ def _correlate(
     else:
         weights = [kernels.reshape(groups, filters, -1)]
     blocks = list(plan.blocks(len(src), src.dtype.itemsize))
-    workers = min(parallel.threads(), len(blocks))
+    workers = min(parallel.threads(), len(blocks)) if dst.size + src.size > parallel.SMALL else 1
 
     def work(mine: list[Block]) -> None:
         columns = Columns(src, plan)

@@ -23,13 +23,28 @@ class CpuDense(DenseOps):
     """The dense family on NumPy."""
 
     def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array:
-        y = np.matmul(x, w.T)
-        if b is not None:
-            y += b
+        y = np.empty((len(x), len(w)), x.dtype)
+
+        def body(low: int, high: int) -> None:
+            np.matmul(x[low:high], w.T, out=y[low:high])
+            if b is not None:
+                y[low:high] += b
+
+        parallel.over(len(x), x.size + y.size, body)
         return y
 
     def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
-        return np.matmul(dy, w), np.matmul(dy.T, x), dy.sum(axis=0)
+        dx, dw = np.empty_like(x), np.empty_like(w)
+
+        def input_rows(low: int, high: int) -> None:
+            np.matmul(dy[low:high], w, out=dx[low:high])
+
+        def weight_rows(low: int, high: int) -> None:
+            np.matmul(dy.T[low:high], x, out=dw[low:high])
+
+        parallel.over(len(dx), dx.size + dy.size, input_rows)
+        parallel.over(len(dw), x.size + dw.size, weight_rows)
+        return dx, dw, dy.sum(axis=0)
 
     def _batch_norm2d_forward(
         self,

@@ -1,33 +1,67 @@
 """Work shared among threads: NumPy lets go of the interpreter lock inside its loops and its BLAS.
 
-A parallel region gives each thread whole blocks and keeps the BLAS itself at one thread, which
-beats one BLAS call after another with its own threads: copies and products then overlap. What a
-block computes depends on the block alone, so results do not depend on the number of threads.
+All of the `cpu` device's work runs with the BLAS at one thread, and large work as blocks on as many
+threads as the BLAS was set to. So copies and products overlap, and no BLAS thread spins for a core
+that somebody else is using (small products took ten times as long on a busy machine). What a block
+computes depends on the block alone: results do not depend on the number of threads.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, partial
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
-import numpy as np
 from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 
-SMALL = 1 << 16
+SMALL = 1 << 18
 """Elements below which handing work to threads costs more than it saves."""
 
 
+class _Blas:
+    """The loaded BLAS libraries, and how many of our calls are at work in them."""
+
+    def __init__(self) -> None:
+        self.libraries: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+        self.lock = Lock()
+        self.calls = 0
+        self.settings: list[int] = []
+
+    def threads(self) -> int:
+        with self.lock:
+            settings = self.settings if self.calls else self._read()
+        return max(settings, default=1)
+
+    def _read(self) -> list[int]:
+        return [library.get_num_threads() for library in self.libraries]
+
+    def _write(self, settings: list[int]) -> None:
+        for library, count in zip(self.libraries, settings, strict=True):
+            library.set_num_threads(count)
+
+    @contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """The setting is the process's: the first call in changes it, the last one out restores."""
+        with self.lock:
+            if self.calls == 0:
+                self.settings = self._read()
+                self._write([1] * len(self.settings))
+            self.calls += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.calls -= 1
+                if self.calls == 0:
+                    self._write(self.settings)
+
+
 @cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def threads() -> int:
-    """The threads NumPy's BLAS is set to (OPENBLAS_NUM_THREADS, OMP_NUM_THREADS): ours as well."""
-    pools = _blas().select(user_api="blas").lib_controllers
-    return max((pool.num_threads for pool in pools), default=1)
+def _blas() -> _Blas:
+    return _Blas()
 
 
 @cache
@@ -35,20 +69,19 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="gpucnn")
 
 
-def run(tasks: Iterable[Callable[[], T]]) -> list[T]:
-    """Call every task, on as many threads as the BLAS has; return their results in order."""
+def threads() -> int:
+    """The threads NumPy's BLAS is set to (OPENBLAS_NUM_THREADS, OMP_NUM_THREADS): ours as well."""
+    return _blas().threads()
+
+
+def run(tasks: Iterable[Callable[[], T]], *, together: bool = True) -> list[T]:
+    """Call every task, `together` or one after another; return their results in order."""
     todo = list(tasks)
-    workers = threads() if len(todo) > 1 else 1
-    if workers == 1:
-        return [task() for task in todo]
-    with _blas().limit(limits=1, user_api="blas"):
-        return list(_pool(workers).map(_quietly, todo))
-
-
-def _quietly(task: Callable[[], T]) -> T:
-    # NumPy's error state does not reach another thread by itself; see NumpyOps.
-    with np.errstate(all="ignore"):
-        return task()
+    workers = threads() if together and len(todo) > 1 else 1
+    with _blas().one_thread():
+        if workers == 1:
+            return [task() for task in todo]
+        return list(_pool(workers).map(lambda task: task(), todo))
 
 
 def over(
@@ -59,7 +92,9 @@ def over(
     `elements` is what all of `count` amounts to; a range is about `block` elements, so that what
     `body` writes and reads again stays in the core's cache.
     """
-    if elements <= SMALL or count < 2:
-        return [body(0, count)]
-    size = max(1, min(-(-count // 2), block * count // elements))
-    return run(partial(body, low, min(low + size, count)) for low in range(0, count, size))
+    size = max(1, block * count // max(elements, 1))
+    together = elements > SMALL
+    if together:
+        size = min(size, -(-count // 2))
+    ranges = [(low, min(low + size, count)) for low in range(0, count, size)] or [(0, 0)]
+    return run((partial(body, low, high) for low, high in ranges), together=together)

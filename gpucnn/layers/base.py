@@ -118,9 +118,7 @@ class Layer(ABC):
             self.input_shape = _sizes(input_shape)
             self.output_shape = self._build(self.input_shape, ops, seed, dtype)
         except GpucnnError as error:
-            if self.children():  # the message begins with the label of the layer at fault
-                raise
-            raise type(error)(f"{self.label}: {error}") from None
+            raise self._labelled(error) from None
         self._ops = ops
         # Each container does this as well, so scales multiply and frozen reaches all inside.
         for parameter in self.parameters():
@@ -134,7 +132,10 @@ class Layer(ABC):
         Raises DeviceError for an array of another device, dtype or layout, ShapeError for sizes.
         """
         self._check("x", x, self.input_shape)
-        y, saved = self._forward(x, train)
+        try:
+            y, saved = self._forward(x, train)
+        except GpucnnError as error:
+            raise self._labelled(error) from None
         if train:
             self._saved, self._saved_batch = saved, x.shape[0]
         return y
@@ -203,6 +204,10 @@ class Layer(ABC):
         parameter = Parameter(name, value)
         self._parameters.append(parameter)
         return parameter
+
+    def _labelled(self, error: GpucnnError) -> GpucnnError:
+        """`error` with this layer's label; in a container it has that of the layer at fault."""
+        return error if self.children() else type(error)(f"{self.label}: {error}")
 
     def _check(self, name: str, a: Any, shape: Shape, *, batch: int | None = None) -> None:
         ops = self.ops

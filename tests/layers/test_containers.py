@@ -259,6 +259,12 @@ def test_errors_in_forward_name_the_layer(ops: Ops) -> None:
     model.build((2, 2, 2), ops, 0)
     with pytest.raises(ShapeError, match=r"^model\.layers\.1 residual: x must have shape"):
         model.layers[1].forward(ops.zeros((1, 3, 2, 2), "float32"), train=False)
+    model = Sequential([gl.Sequential([gl.BatchNorm2d()])])
+    model.build((2, 1, 1), ops, 0)
+    with pytest.raises(ShapeError) as caught:
+        model.forward(ops.zeros((1, 2, 1, 1), "float32"), train=True)
+    label = "model.layers.0.sequential.layers.0 batch_norm2d: batch norm in training needs"
+    assert str(caught.value).startswith(label)
 
 
 SHARED = gl.Relu()

@@ -48,7 +48,7 @@ def train(
     ops = get_ops(device)
     _say(console, line)
     config = config.model_copy(update={"device": device})
-    run = RunFolder(config.output)
+    run, text = RunFolder(config.output), dump_config(config)
     resumed = open_checkpoint(config, resume) if resume is not None else None
     if resumed is None or not resumed.in_place(run):
         run.check_free()
@@ -66,13 +66,13 @@ def train(
         ops,
         _settings(config),
         validation=data.validation,
-        callbacks=_callbacks(config, run, data, console),
+        callbacks=_callbacks(config, text, run, data, console),
         check=interruption.check,
     )
     if resumed is not None:
         _restore(trainer, resumed, data)
         _say(console, f"resuming {resumed.source} at iteration {trainer.progress.iteration:,}")
-    _prepare(run, config, resumed)
+    _prepare(run, text, resumed)
     test, weights = None, "last weights"
     with interruption:
         try:
@@ -111,14 +111,14 @@ def _settings(config: Config) -> Settings:
     )
 
 
-def _callbacks(config: Config, run: RunFolder, data: Data, console: Console) -> list[Callback]:
+def _callbacks(
+    config: Config, text: str, run: RunFolder, data: Data, console: Console
+) -> list[Callback]:
     callbacks: list[Callback] = [MetricsLog(run.metrics), display(console)]
     stopping = config.train.early_stopping
     if stopping is not None:
         callbacks.append(EarlyStopping(stopping.patience, stopping.min_delta))
-    writer = CheckpointWriter(
-        run, config=dump_config(config), data=data.to_json(), versions=versions()
-    )
+    writer = CheckpointWriter(run, config=text, data=data.to_json(), versions=versions())
     return [*callbacks, writer]
 
 
@@ -130,10 +130,10 @@ def _restore(trainer: Trainer, resumed: Resumed, data: Data) -> None:
         raise CheckpointError(f"{resumed.source}: {error}") from error
 
 
-def _prepare(run: RunFolder, config: Config, resumed: Resumed | None) -> None:
+def _prepare(run: RunFolder, text: str, resumed: Resumed | None) -> None:
     """The folder as it is before the first step."""
     run.create()
-    run.write(run.config, dump_config(config).encode())
+    run.write(run.config, text.encode())
     run.write_json(run.environment, environment())
     if resumed is not None:
         resumed.bring_over(run)

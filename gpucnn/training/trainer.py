@@ -90,7 +90,7 @@ class Trainer:
         return reason
 
     def request_stop(self, reason: str) -> None:
-        """Stop once the epoch under way is closed; the first reason stands."""
+        """Stop after this step, or hook, and close the epoch under way; the first reason stands."""
         self.progress.stop = self.progress.stop or reason
 
     def snapshot(self) -> tuple[Tensors, dict[str, Any], dict[str, float]]:

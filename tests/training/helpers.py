@@ -91,6 +91,7 @@ def trainer(
     lr: float = 0.1,
     momentum: float = 0.0,
     loss: Any = None,
+    optimizer: Any = None,
     check: Any = lambda: None,
     **settings: Any,
 ) -> Trainer:
@@ -98,7 +99,7 @@ def trainer(
     return Trainer(
         model if model is not None else linear_model(ops),
         loss if loss is not None else SoftmaxCrossEntropy(),
-        SGD(lr=lr, momentum=momentum),
+        optimizer if optimizer is not None else SGD(lr=lr, momentum=momentum),
         Constant(),
         batches if batches is not None else problem(10, 4),
         ops,

@@ -10,7 +10,7 @@ from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
 from gpucnn.layers import Flatten, Layer, Linear, Relu, Residual, Sequential
 from gpucnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from gpucnn.ops.base import Ops
-from gpucnn.optimizers import SGD
+from gpucnn.optimizers import SGD, Adam, Optimizer, RMSprop
 from gpucnn.schedules import Cosine
 from gpucnn.training.callbacks import EarlyStopping
 from gpucnn.training.checkpoint import Checkpoint
@@ -387,15 +387,28 @@ def settings(**changes: Any) -> dict[str, Any]:
     return {"lr": 0.1, "momentum": 0.9, "ema": 0.9, "validation": problem(5, 3, seed=1)} | changes
 
 
-def test_restored_at_any_point_training_ends_the_same(ops: Ops) -> None:
-    whole = trainer(ops, model=conv_model(ops), **settings())
+@pytest.mark.parametrize("kind", [SGD, Adam, RMSprop])
+def test_restored_at_any_point_training_ends_the_same(ops: Ops, kind: type[Optimizer]) -> None:
+    momentum = {} if kind is Adam else {"momentum": 0.9}
+
+    def new(check: Any = lambda: None) -> Trainer:
+        optimizer = kind(lr=0.01, weight_decay=0.01, **momentum)
+        return trainer(
+            ops,
+            model=conv_model(ops),
+            optimizer=optimizer,
+            check=check,
+            **settings(log_every=2, callbacks=[EarlyStopping(9)]),
+        )
+
+    whole = new()
     assert whole.fit() == "epochs"
     expected = snapshot(whole)
     # Two epochs of 3 training and 2 validation batches: a check after each.
     for point in range(1, 11):
-        first = trainer(ops, model=conv_model(ops), check=stop_after(point), **settings())
+        first = new(stop_after(point))
         assert first.fit() == "interrupted"
-        second = trainer(ops, model=conv_model(ops), **settings())
+        second = new()
         second.restore(snapshot(first))
         assert second.fit() == "epochs"
         actual = snapshot(second)

@@ -19,7 +19,11 @@ def check_seed(seed: int) -> int:
 
 
 def _sequence(seed: int, purpose: str, indices: tuple[int, ...]) -> np.random.SeedSequence:
-    return np.random.SeedSequence([check_seed(seed), crc32(purpose.encode()), *indices])
+    # Two words a number and the count of numbers: no two places share their words, as they would
+    # by NumPy's own cutting into words (a seed over 32 bits) and filling up with zeros.
+    numbers = (check_seed(seed), *indices)
+    words = [word for number in numbers for word in (number & 0xFFFFFFFF, number >> 32)]
+    return np.random.SeedSequence([crc32(purpose.encode()), len(indices), *words])
 
 
 def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:

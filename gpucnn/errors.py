@@ -19,7 +19,7 @@ class ShapeError(GpucnnError, ValueError):
 
 
 class DeviceError(GpucnnError):
-    """A device that is not there, or an array that this device cannot take (type, dtype, layout)."""
+    """A missing device, or an array that this device cannot take (type, dtype, layout)."""
 
 
 class DataError(GpucnnError):

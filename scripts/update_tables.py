@@ -1,0 +1,130 @@
+"""Write the figures of benchmarks/results/ into README.md and the first lines of configs/.
+
+    python scripts/update_tables.py [--check]
+
+With --check nothing is written, and the exit status is 1 where a table is not up to date.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+NOT_MEASURED = "accuracy: not measured"
+MEASURED = re.compile(r"^# (cpu, .*|accuracy: not measured)$")
+
+
+def figures() -> dict[str, dict[str, Any]]:
+    """Each section's newest entry over all result files, with the name of its file."""
+    newest = {}
+    for path in sorted((ROOT / "benchmarks" / "results").glob("cpu-*.json")):
+        for section, entry in json.loads(path.read_text()).items():
+            newest[section] = {**entry, "file": path.name}
+    return newest
+
+
+def configs_table(results: dict[str, dict[str, Any]]) -> list[str]:
+    rows = ["| config | parameters | epochs | time | test accuracy |", "|---|---|---|---|---|"]
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        name = f"[{path.stem}](configs/{path.name})"
+        run = results.get(f"train {path.stem}", {}).get("figures")
+        if run is None:
+            rows.append(f"| {name} | | | | not measured |")
+        else:
+            rows.append(
+                f"| {name} | {run['parameters']:,} | {run['epochs']} | {duration(run['seconds'])}"
+                f" | {run['test_accuracy']:.2%} |"
+            )
+    return [*rows, *machines(results, "train ")]
+
+
+def convolutions_table(results: dict[str, dict[str, Any]]) -> list[str]:
+    if "convolutions" not in results:
+        return ["Not measured."]
+    measured = results["convolutions"]["figures"]
+    rows = ["| convolution | forward | dx | dw |", "|---|---|---|---|"]
+    shapes = dict.fromkeys(row["shape"] for row in measured["rows"])
+    for shape in shapes:
+        ratios = [f"{row['ratio']:.2f}" for row in measured["rows"] if row["shape"] == shape]
+        rows.append(f"| {shape} | {' | '.join(ratios)} |")
+    rows.append(f"| geometric mean of all | {measured['geometric_mean_ratio']:.2f} | | |")
+    return [*rows, *machines(results, "convolutions")]
+
+
+def steps_table(results: dict[str, dict[str, Any]]) -> list[str]:
+    if "training_steps" not in results:
+        return ["Not measured."]
+    rows = ["| training step | gpucnn | PyTorch | ratio | peak memory |", "|---|---|---|---|---|"]
+    for row in results["training_steps"]["figures"]["rows"]:
+        rows.append(
+            f"| {row['config']}, batch {row['batch']} | {row['gpucnn_ms']:.1f} ms"
+            f" | {row['torch_ms']:.1f} ms | {row['ratio']:.2f} | {row['peak_mib']:.0f} MiB |"
+        )
+    return [*rows, *machines(results, "training_steps")]
+
+
+def machines(results: dict[str, dict[str, Any]], prefix: str) -> list[str]:
+    """A line that says where the sections' figures were measured, and the files they are in."""
+    entries = [entry for section, entry in results.items() if section.startswith(prefix)]
+    lines = {
+        f"{entry['machine']['processor']}, {entry['machine']['threads']} threads, NumPy"
+        f" {entry['machine']['numpy']}"
+        + (f", PyTorch {entry['machine']['torch']}" if not prefix.startswith("train ") else "")
+        + f" ([{entry['file']}](benchmarks/results/{entry['file']}))"
+        for entry in entries
+    }
+    return ["", *(f"Measured on: {line}." for line in sorted(lines))]
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def readme(text: str, results: dict[str, dict[str, Any]]) -> str:
+    tables = {
+        "configs": configs_table,
+        "convolutions": convolutions_table,
+        "training_steps": steps_table,
+    }
+    for name, table in tables.items():
+        begin, end = f"<!-- table: {name} -->\n", "<!-- end -->"
+        before, rest = text.split(begin)
+        text = before + begin + "\n".join(table(results)) + "\n" + end + rest.split(end, 1)[1]
+    return text
+
+
+def config(path: Path, results: dict[str, dict[str, Any]]) -> str:
+    """The file with its second line saying what was measured."""
+    lines = path.read_text().splitlines(keepends=True)
+    entry = results.get(f"train {path.stem}")
+    line = NOT_MEASURED
+    if entry:
+        run, threads = entry["figures"], entry["machine"]["threads"]
+        line = (
+            f"{run['device']}, {threads} threads: {run['epochs']} epochs in"
+            f" {duration(run['seconds'])}, test accuracy {run['test_accuracy']:.2%}"
+        )
+    rest = lines[2:] if MEASURED.match(lines[1].rstrip("\n")) else lines[1:]
+    return "".join([lines[0], f"# {line}\n", *rest])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    args = parser.parse_args()
+    results = figures()
+    wanted = {ROOT / "README.md": readme((ROOT / "README.md").read_text(), results)}
+    wanted |= {path: config(path, results) for path in (ROOT / "configs").glob("*.yaml")}
+    stale = [path for path, text in wanted.items() if path.read_text() != text]
+    for path in stale:
+        print(f"{'not up to date' if args.check else 'updated'}: {path.relative_to(ROOT)}")
+        if not args.check:
+            path.write_text(wanted[path])
+    return 1 if args.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -43,7 +43,7 @@ class MeanSquaredError(Options):
 class Sgd(Options):
     """Stochastic gradient descent."""
 
-    lr: Positive
+    lr: NonNegative
     momentum: Rate = 0.0
     nesterov: Bool = False
     weight_decay: NonNegative = 0.0
@@ -58,7 +58,7 @@ class Sgd(Options):
 class Adam(Options):
     """Adam; weight_decay is added to the gradient."""
 
-    lr: Positive
+    lr: NonNegative
     beta1: Rate = 0.9
     beta2: Rate = 0.999
     eps: Positive = 1e-8
@@ -68,7 +68,7 @@ class Adam(Options):
 class AdamW(Options):
     """Adam with decoupled weight decay."""
 
-    lr: Positive
+    lr: NonNegative
     beta1: Rate = 0.9
     beta2: Rate = 0.999
     eps: Positive = 1e-8
@@ -78,7 +78,7 @@ class AdamW(Options):
 class RMSprop(Options):
     """RMSprop."""
 
-    lr: Positive
+    lr: NonNegative
     alpha: Rate = 0.99
     eps: Positive = 1e-8
     momentum: Rate = 0.0

@@ -43,7 +43,7 @@ def assert_close(
     # Written so that a NaN in `actual` fails.
     wrong = ~(distance <= allowed)
     if wrong.any():
-        place = tuple(np.argwhere(finite)[np.flatnonzero(wrong)[0]])
+        place = tuple(np.argwhere(finite)[np.flatnonzero(wrong)[0]].tolist())
         raise AssertionError(
             f"{what}: {wrong.sum()} of {expected.size} elements are off; at {place} got"
             f" {wide[place]!r}, expected {expected[place]!r}, distance {distance[wrong][0]:.3g},"

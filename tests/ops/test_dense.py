@@ -136,6 +136,13 @@ def test_batch_norm_of_a_large_mean(ops: Ops, dtype: str, offset: float) -> None
     check_batch_norm(ops, (4, 2, 5, 5), dtype, train=True, offset=offset)
 
 
+def test_batch_norm_needs_a_channel(ops: Ops, dtype: str) -> None:
+    a = batch_norm_arrays((2, 0, 3, 3), dtype, 0)
+    args = [ops.asarray(a[key].copy()) for key in ("x", "gamma", "beta", "mean", "var")]
+    with pytest.raises(ShapeError, match=r"at least one channel.*\(2, 0, 3, 3\)"):
+        ops.batch_norm2d_forward(*args, train=True)
+
+
 def test_batch_norm_of_one_value_has_no_variance(ops: Ops, dtype: str) -> None:
     a = batch_norm_arrays((1, 3, 1, 1), dtype, 0)
     args = [ops.asarray(a[key].copy()) for key in ("x", "gamma", "beta", "mean", "var")]

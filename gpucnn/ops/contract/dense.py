@@ -53,6 +53,8 @@ class DenseOps(ArrayOps):
         the running statistics alone.
         """
         self._check("x", x, ndim=4)
+        if x.shape[1] == 0:
+            raise ShapeError(f"x needs at least one channel, got shape {x.shape}")
         for name, a in (
             ("gamma", gamma),
             ("beta", beta),

@@ -295,6 +295,21 @@ def test_a_finished_run_ends_the_same_again(tmp_path: Path, unbroken: dict[str, 
     assert outcome(tmp_path) == unbroken
 
 
+def test_the_old_summary_goes_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path)
+    assert RunFolder(tmp_path).summary.exists()
+
+    def crash(self: Any) -> str:
+        raise Crash
+
+    monkeypatch.setattr(gpucnn.build.run.Trainer, "fit", crash)
+    with pytest.raises(Crash):
+        run(tmp_path, resume=tmp_path)
+    assert not RunFolder(tmp_path).summary.exists()
+
+
 @pytest.mark.parametrize("ended", ["max_iterations=6", "epsilon=10", "early_stopping=1"])
 def test_a_stopped_run_stays_stopped(tmp_path: Path, ended: str) -> None:
     key, value = ended.split("=")

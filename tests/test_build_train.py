@@ -4,6 +4,7 @@ import getpass
 import json
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 
 import gpucnn.build.objects
-from gpucnn.build import build_model, resolve_device
+from gpucnn.build import build_model, evaluate, resolve_device
 from gpucnn.config import load_config, parse_config
 from gpucnn.errors import ConfigError, DataError, DeviceError, NonFiniteError, ShapeError
 from gpucnn.layers import Concat, Conv2d, Residual
 from gpucnn.ops import get_ops
+from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.training.checkpoint import read_checkpoint
 from gpucnn.training.run_folder import RunFolder
+from gpucnn.training.trainer import Trainer
 from tests.build_runs import config, files, run
 
 SUMMARY_KEYS = [
@@ -111,6 +114,35 @@ def test_without_validation_the_last_weights_are_tested(tmp_path: Path) -> None:
     assert not RunFolder(tmp_path / "run").best.exists()
 
 
+def test_the_best_weights_are_tested_not_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validate = Trainer._validate
+
+    def worse_each_time(self: Trainer) -> Any:
+        return replace(validate(self), accuracy=1 / (1 + self.progress.epoch))
+
+    monkeypatch.setattr(Trainer, "_validate", worse_each_time)
+    summary, text = run(tmp_path / "run", "train.ema=null")
+    folder = RunFolder(tmp_path / "run")
+    assert "test loss (best weights, epoch 1)" in text
+    assert read_checkpoint(folder.best).counters["epoch"] == 1
+    assert summary.test_loss == evaluate(folder.best).loss
+    assert summary.test_loss != evaluate(folder.last).loss
+
+
+def test_the_gradient_of_the_images_is_not_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    wanted = NumpyOps.conv2d_backward_input
+    monkeypatch.setattr(
+        NumpyOps, "conv2d_backward_input", lambda *a, **k: calls.append("dx") or wanted(*a, **k)
+    )
+    run(tmp_path / "run", "train.epochs=1")
+    assert calls == []
+
+
 def test_without_matplotlib_a_line_says_how_to_get_curves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,14 +168,14 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path: Path) ->
 def test_nan_after_an_epoch_leaves_that_epochs_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = gpucnn.training.trainer.Trainer._step
+    step = Trainer._step
 
-    def poisoned(self: Any, batch: Any) -> None:
+    def poisoned(self: Trainer, batch: Any) -> None:
         if self.progress.iteration == 6:
             batch = batch._replace(images=np.full_like(batch.images, np.nan))
         step(self, batch)
 
-    monkeypatch.setattr(gpucnn.training.trainer.Trainer, "_step", poisoned)
+    monkeypatch.setattr(Trainer, "_step", poisoned)
     with pytest.raises(NonFiniteError, match="step 7, epoch 2, batch 3"):
         run(tmp_path / "run")
     assert read_checkpoint(RunFolder(tmp_path / "run").last).counters["epoch"] == 1

@@ -1,6 +1,7 @@
 """The loop against training written out in NumPy; stop reasons; what is called when."""
 
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,22 @@ def test_a_log_is_the_mean_since_the_log_before(ops: Ops) -> None:
     trainer(ops, callbacks=[second], log_every=2, epochs=1, batches=problem(12, 4)).fit()
     losses = [r["loss"] for r in every.records if r["event"] == "log"]
     assert second.records[0]["loss"] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-12)
+
+
+def test_images_per_second_counts_training_time_alone(
+    ops: Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    recorder = Recorder()
+    run = trainer(
+        ops, callbacks=[recorder], log_every=2, batches=problem(16, 4), validation=problem(4, 4)
+    )
+    run.fit()
+    # A tick for each step of 4 images; those for records and validation do not count.
+    assert [r["images_per_second"] for r in recorder.records] == [4.0] * 6
+    assert run.images_per_second == 4.0
+    assert run.clock.seconds > run.clock.training == 8
 
 
 def test_the_schedule_sees_all_iterations_of_the_run(ops: Ops) -> None:

@@ -21,20 +21,7 @@ def main() -> None:
     for path in args.configs:
         with tempfile.TemporaryDirectory() as folder:
             summary = train(load_config(path, output=f"{folder}/run"))
-        figures = {
-            key: getattr(summary, key)
-            for key in (
-                "test_accuracy",
-                "test_loss",
-                "stop_reason",
-                "epochs",
-                "iterations",
-                "seconds",
-                "images_per_second",
-                "device",
-                "parameters",
-            )
-        }
+        figures = summary.to_json()
         print(path, figures, flush=True)
         if args.record:
             record(f"train {path.stem}", figures, None)

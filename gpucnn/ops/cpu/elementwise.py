@@ -14,9 +14,7 @@ def _blockwise(like: Array, body: Callable[..., None], *inputs: Array) -> Array:
     """`body(out, *inputs)` over matching pieces of flat arrays; returns the whole `out`."""
     out = np.empty_like(like)
     flat = [a.reshape(-1) for a in (out, *inputs)]
-    parallel.over(
-        out.size, out.size, lambda low, high: body(*(a[low:high] for a in flat)), block=1 << 16
-    )
+    parallel.over(out.size, out.size, lambda low, high: body(*(a[low:high] for a in flat)))
     return out
 
 
@@ -34,7 +32,7 @@ class CpuElementwise(ElementwiseOps):
     """The elementwise family on NumPy."""
 
     def _relu_forward(self, x: Array) -> Array:
-        return _blockwise(x, lambda out, x: zero_where(x <= 0, x, out), x)
+        return _blockwise(x, lambda out, x: np.maximum(x, 0, out=out), x)
 
     def _relu_backward(self, dy: Array, x: Array) -> Array:
         return _blockwise(dy, lambda out, dy, x: zero_where(x <= 0, dy, out), dy, x)

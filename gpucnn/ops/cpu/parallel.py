@@ -7,7 +7,7 @@ computes depends on the block alone: results do not depend on the number of thre
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache, partial
 from threading import Lock
@@ -75,13 +75,29 @@ def threads() -> int:
 
 
 def run(tasks: Iterable[Callable[[], T]], *, together: bool = True) -> list[T]:
-    """Call every task, `together` or one after another; return their results in order."""
+    """Call every task, `together` or one after another; return their results in order.
+
+    Each thread takes every n-th task, the caller's thread among them: handing over a task costs
+    more than many a task does.
+    """
     todo = list(tasks)
-    workers = threads() if together and len(todo) > 1 else 1
+    workers = min(threads(), len(todo)) if together else 1
     with _blas().one_thread():
-        if workers == 1:
+        if workers <= 1:
             return [task() for task in todo]
-        return list(_pool(workers).map(lambda task: task(), todo))
+        shares = [todo[i::workers] for i in range(workers)]
+        others = [_pool(workers).submit(_call_all, share) for share in shares[1:]]
+        try:
+            done = [_call_all(shares[0])]
+        finally:
+            # Also after an error: no thread may still write when the caller goes on.
+            wait(others)
+        done += [other.result() for other in others]
+        return [done[i % workers][i // workers] for i in range(len(todo))]
+
+
+def _call_all(tasks: list[Callable[[], T]]) -> list[T]:
+    return [task() for task in tasks]
 
 
 def over(

@@ -33,6 +33,7 @@ def record(section: str, figures: object, path: Path | None) -> Path:
 
     The file is benchmarks/results/cpu-<today>.json unless `path` is given.
     """
+    RESULTS.mkdir(exist_ok=True)
     path = path or RESULTS / f"cpu-{date.today().isoformat()}.json"
     content = json.loads(path.read_text()) if path.exists() else {}
     content[section] = {"machine": describe(), "figures": figures}

@@ -53,7 +53,7 @@ def test_batch_norm_backward_does_not_complain(
 
 def test_overflow_in_a_large_convolution(ops: Ops) -> None:
     """Large enough to be shared among threads, which have error states of their own."""
-    x, w = np.full((8, 8, 32, 32), 1e30, "float32"), np.full((8, 8, 3, 3), 1e30, "float32")
+    x, w = np.full((32, 8, 32, 32), 1e30, "float32"), np.full((8, 8, 3, 3), 1e30, "float32")
     assert np.isinf(call(ops, "conv2d_forward", x, w, padding=1)).all()
     assert np.isinf(call(ops, "conv2d_backward_input", x, w, x.shape, padding=1)).all()
     assert np.isinf(call(ops, "conv2d_backward_weight", x, x, w.shape, padding=1)).all()

@@ -12,8 +12,8 @@ from gpucnn.ops.cpu import parallel
 from gpucnn.ops.numpy_ops import NumpyOps
 from tests.ops.harness import normal
 
-X, W = normal((12, 16, 24, 24), "float32", 1), normal((24, 16, 3, 3), "float32", 2)
-DY = normal((12, 24, 24, 24), "float32", 3)
+X, W = normal((16, 16, 24, 24), "float32", 1), normal((24, 16, 3, 3), "float32", 2)
+DY = normal((16, 24, 24, 24), "float32", 3)
 ROWS, MATRIX = normal((700, 500), "float32", 4), normal((300, 500), "float32", 5)
 GAMMA = normal((16,), "float32", 6)
 

@@ -18,6 +18,9 @@ from gpucnn.ops.cpu.columns import Axis, Block, Columns, Plan
 from gpucnn.ops.cpu.select import zero_where
 from gpucnn.ops.shapes import Conv2dShape
 
+LARGE = 1 << 24
+"""Multiply-accumulates from which two threads are faster than one."""
+
 WEIGHT_SLOTS = 8
 """Partial sums of the weight gradient: fixed, so that its bits do not depend on the threads."""
 
@@ -55,7 +58,7 @@ class CpuConvolution(ConvolutionOps):
         slots = [blocks[i : i + size] for i in range(0, len(blocks), size)]
         sums = parallel.run(
             (partial(_weight_slot, plan, dy, x, slot) for slot in slots),
-            together=dy.size + x.size > parallel.SMALL,
+            together=shape.macs > LARGE,
         )
         # (rows, G, C/G, rows gathered, S, K/G), where one of the two axes of rows is R, one is 1
         rows = plan.gathered_rows
@@ -127,7 +130,8 @@ def _correlate(
     else:
         weights = [kernels.reshape(groups, filters, -1)]
     blocks = list(plan.blocks(len(src), src.dtype.itemsize))
-    workers = min(parallel.threads(), len(blocks)) if dst.size + src.size > parallel.SMALL else 1
+    large = dst.size * channels * rows.taps * cols.taps > LARGE
+    workers = min(parallel.threads(), len(blocks)) if large else 1
 
     def work(mine: list[Block]) -> None:
         columns = Columns(src, plan)

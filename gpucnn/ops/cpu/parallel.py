@@ -9,6 +9,7 @@ computes depends on the block alone: results do not depend on the number of thre
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache, partial
 from threading import Lock
 from typing import Any, TypeVar
@@ -86,7 +87,10 @@ def run(tasks: Iterable[Callable[[], T]], *, together: bool = True) -> list[T]:
         if workers <= 1:
             return [task() for task in todo]
         shares = [todo[i::workers] for i in range(workers)]
-        others = [_pool(workers).submit(_call_all, share) for share in shares[1:]]
+        # In the caller's context, which holds NumPy's error state.
+        others = [
+            _pool(workers).submit(copy_context().run, _call_all, share) for share in shares[1:]
+        ]
         try:
             done = [_call_all(shares[0])]
         finally:

@@ -16,7 +16,7 @@ from gpucnn.errors import DataError
 def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     """All arrays of an .npz file by name, pickled objects refused; DataError names the file."""
     if not path.is_file():
-        raise DataError(f"{path} is not a file: check data.path")
+        raise DataError(f"{path} is not a file: check the path")
     try:
         # Opened here: np.load leaves a damaged file open if it opened it itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:

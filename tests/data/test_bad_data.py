@@ -296,7 +296,7 @@ def test_nothing_pickled_is_run(pickled: str, tmp_path: Path) -> None:
 
 
 def test_no_npz(tmp_path: Path) -> None:
-    words = ["none.npz is not a file", "data.path"]
+    words = ["none.npz is not a file", "the path"]
     refused(tmp_path, DataError, words, lambda: read_npz(tmp_path / "none.npz"))
 
 

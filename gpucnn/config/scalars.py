@@ -65,4 +65,5 @@ def scalar_node(value: bool | int | float | str | None) -> ScalarNode:
         return ScalarNode(BOOL, "true" if value else "false")
     if isinstance(value, (int, float)):
         return ScalarNode(INT if isinstance(value, int) else FLOAT, repr(value))
-    return ScalarNode(STR, value)
+    # Double quotes write line breaks such as U+0085 as escapes; any other style would fold them.
+    return ScalarNode(STR, value, style=None if value.isprintable() else '"')

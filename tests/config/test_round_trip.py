@@ -160,3 +160,11 @@ def test_models_are_frozen() -> None:
     assert isinstance(config, Config)
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "odd", ["\x85", "a\u2028b", "\u2029", " a ", "1e-3", "a: b", "\n", "\ufeffa"]
+)
+def test_odd_paths_reload_equal(odd: str) -> None:
+    config = parse_config(GOOD).model_copy(update={"output": odd})
+    assert parse_config(dump_config(config)) == config

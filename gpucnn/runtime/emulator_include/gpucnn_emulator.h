@@ -1,0 +1,149 @@
+// The CUDA language as C++: what a .cu file needs to be compiled by g++ and run on the CPU.
+//
+// Force-included before a kernel's text. A block's threads are fibers of the one host thread; each
+// runs until a barrier, a warp operation or its end, and the scheduler (gpucnn_emulator.cpp) goes on
+// with the next. So threadIdx is a global that the scheduler sets before it resumes a fiber.
+#pragma once
+#define GPUCNN_EMULATOR 1
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __host__
+#define __constant__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __noinline__ __attribute__((noinline))
+#define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
+// One block runs at a time, so a block's shared variables are static ones, in a section of their own
+// that is poisoned before each block.
+#define __shared__ static __attribute__((section("gpucnn_shared")))
+#define DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(gpucnn_emulator::dynamic_shared())
+#define DEVICE static inline
+
+struct dim3 {
+    unsigned x = 1, y = 1, z = 1;
+};
+struct uint3 {
+    unsigned x, y, z;
+};
+
+#define GPUCNN_VECTOR(T, name, size2, size4)                                              \
+    struct alignas(size2) name##2 { T x, y; };                                            \
+    struct alignas(size4) name##4 { T x, y, z, w; };                                      \
+    inline name##2 make_##name##2(T x, T y) { return {x, y}; }                            \
+    inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
+GPUCNN_VECTOR(float, float, 8, 16)
+GPUCNN_VECTOR(int, int, 8, 16)
+GPUCNN_VECTOR(unsigned, uint, 8, 16)
+GPUCNN_VECTOR(double, double, 16, 16)
+GPUCNN_VECTOR(unsigned char, uchar, 2, 4)
+#undef GPUCNN_VECTOR
+
+namespace gpucnn_emulator {
+
+struct Thread {
+    uint3 thread_idx;
+    unsigned lane, warp;
+};
+
+extern "C" {
+extern Thread* gpucnn_current;
+extern uint3 gpucnn_block_idx;
+extern dim3 gpucnn_block_dim, gpucnn_grid_dim;
+void gpucnn_barrier();
+int gpucnn_barrier_reduce(int predicate, int operation);
+void gpucnn_warp_barrier(unsigned mask);
+void gpucnn_exchange(unsigned mask, const void* mine, std::size_t size, int source_lane, void* out);
+unsigned gpucnn_ballot(unsigned mask, int predicate);
+void* gpucnn_dynamic_shared();
+}
+
+inline void* dynamic_shared() { return gpucnn_dynamic_shared(); }
+
+// Lane `source` of a segment of `width` lanes, or the own lane where it lies outside.
+template <class T>
+inline T shuffle(unsigned mask, T value, int source) {
+    T out;
+    gpucnn_exchange(mask, &value, sizeof value, source, &out);
+    return out;
+}
+
+// A kernel called with the addresses of its arguments, as cuLaunchKernel takes them.
+template <class... Args, std::size_t... I>
+inline void unpack(void (*kernel)(Args...), void** args, std::index_sequence<I...>) {
+    kernel(*static_cast<std::remove_cv_t<Args>*>(args[I])...);
+}
+template <class... Args>
+inline void call(void (*kernel)(Args...), void** args) {
+    unpack(kernel, args, std::index_sequence_for<Args...>{});
+}
+
+}  // namespace gpucnn_emulator
+
+#define threadIdx (gpucnn_emulator::gpucnn_current->thread_idx)
+#define blockIdx (gpucnn_emulator::gpucnn_block_idx)
+#define blockDim (gpucnn_emulator::gpucnn_block_dim)
+#define gridDim (gpucnn_emulator::gpucnn_grid_dim)
+#define warpSize 32
+
+inline void __syncthreads() { gpucnn_emulator::gpucnn_barrier(); }
+inline int __syncthreads_or(int p) { return gpucnn_emulator::gpucnn_barrier_reduce(p, 1); }
+inline int __syncthreads_and(int p) { return gpucnn_emulator::gpucnn_barrier_reduce(p, 2); }
+inline int __syncthreads_count(int p) { return gpucnn_emulator::gpucnn_barrier_reduce(p, 0); }
+inline void __syncwarp(unsigned mask = 0xffffffffu) { gpucnn_emulator::gpucnn_warp_barrier(mask); }
+inline void __threadfence() {}
+inline void __threadfence_block() {}
+
+template <class T>
+inline T __shfl_sync(unsigned mask, T value, int lane, int width = 32) {
+    const int own = gpucnn_emulator::gpucnn_current->lane, base = own / width * width;
+    return gpucnn_emulator::shuffle(mask, value, base + (lane % width + width) % width);
+}
+template <class T>
+inline T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32) {
+    const int own = gpucnn_emulator::gpucnn_current->lane;
+    return gpucnn_emulator::shuffle(mask, value, own % width + int(delta) < width ? own + int(delta) : own);
+}
+template <class T>
+inline T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32) {
+    const int own = gpucnn_emulator::gpucnn_current->lane;
+    return gpucnn_emulator::shuffle(mask, value, own % width >= int(delta) ? own - int(delta) : own);
+}
+template <class T>
+inline T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32) {
+    const int own = gpucnn_emulator::gpucnn_current->lane, other = own ^ bits;
+    return gpucnn_emulator::shuffle(mask, value, other / width <= own / width ? other : own);
+}
+inline unsigned __ballot_sync(unsigned mask, int p) { return gpucnn_emulator::gpucnn_ballot(mask, p); }
+inline int __any_sync(unsigned mask, int p) { return gpucnn_emulator::gpucnn_ballot(mask, p) != 0; }
+inline int __all_sync(unsigned mask, int p) { return gpucnn_emulator::gpucnn_ballot(mask, p) == mask; }
+inline unsigned __activemask() { return 0xffffffffu; }
+
+template <class T>
+inline T __ldg(const T* address) { return *address; }
+template <class T>
+inline T atomicAdd(T* address, T value) { T old = *address; *address = old + value; return old; }
+inline unsigned atomicMax(unsigned* a, unsigned v) { unsigned old = *a; *a = old > v ? old : v; return old; }
+
+inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned((std::uint64_t(a) * b) >> 32); }
+inline int __popc(unsigned v) { return __builtin_popcount(v); }
+inline int __ffs(int v) { return __builtin_ffs(v); }
+inline int __float_as_int(float v) { int r; std::memcpy(&r, &v, 4); return r; }
+inline float __int_as_float(int v) { float r; std::memcpy(&r, &v, 4); return r; }
+inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
+inline double rsqrt(double v) { return 1.0 / std::sqrt(v); }
+template <class A, class B>
+inline auto min(A a, B b) { using T = std::common_type_t<A, B>; return T(b) < T(a) ? T(b) : T(a); }
+template <class A, class B>
+inline auto max(A a, B b) { using T = std::common_type_t<A, B>; return T(a) < T(b) ? T(b) : T(a); }
+using std::abs; using std::exp; using std::fabs; using std::fma; using std::fmax; using std::fmin;
+using std::isfinite; using std::isnan; using std::isinf; using std::log; using std::pow;
+using std::sqrt; using std::tanh; using std::floor; using std::ceil;

@@ -63,9 +63,11 @@ class KernelParameter:
     type: str
     pointer: bool
 
-    def dtype(self, scalar: str) -> str | None:
-        """NumPy's name of the type; None for a struct passed by value."""
-        return scalar if self.type == "scalar_t" else _C_TYPES.get(self.type)
+    def dtype(self, kernel: Kernel) -> str | None:
+        """NumPy's name of the type, which may be a macro; None for a struct passed by value."""
+        if self.type == "scalar_t":
+            return kernel.scalar
+        return _C_TYPES.get(dict(kernel.macros).get(self.type, self.type))
 
 
 @cache
@@ -130,7 +132,7 @@ class Launcher(ABC):
             self._launch(kernel, grid, block, cast, shared_bytes)
 
     def _cast(self, kernel: Kernel, parameter: KernelParameter, a: Any) -> Any:
-        dtype = parameter.dtype(kernel.scalar)
+        dtype = parameter.dtype(kernel)
         what = f"{kernel.symbol}: {parameter.name}"
         if not parameter.pointer:
             if dtype is not None:

@@ -1,0 +1,126 @@
+// conv2d_backward_input: dx = the full convolution of δ, dilated by the stride and padded, with rot180(w),
+// input and output channels swapped (S4 eq. 15, S2 BP2). As a gather:
+//
+//   dx[n,c,i,j] = Σ_{k,r,s} dy[n,k,p,q] · w[k,c,r,s]   over all p·stride + r·dilation = i + pad (q, s alike).
+//
+// Of the rows i of one phase (i mod stride), the same r solve the equation and p moves by one from row
+// to row. So each of the stride_h x stride_w phases is a dense convolution of its own over δ, with the
+// kernel's taps of that phase: no inserted zero is stored, read or multiplied. A phase without a tap
+// (stride > kernel, or dilation sharing a factor with the stride) comes out as 0.
+//
+// dy (N,K,P,Q)  w (K,C/groups,R,S)  dx (N,C,H,W), any shape whose output is dy's
+// conv2d_backward_input            implicit matrix product (conv_tile.cuh): rows c of a group, columns
+//                                  (n, rows and columns of a phase), depth (k, the phase's taps).
+//                                  grid groups · phases · ⌈columns of the largest phase/TILE_N⌉ ·
+//                                  ⌈C/groups/TILE_M⌉, rows fastest. block kThreads
+// conv2d_backward_input_depthwise  for C/groups = 1: a thread an element, grid-stride loop
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N
+// race-free phases share no cell; each dx is written once, by one thread, its sum in the order of (k,r,s)
+// cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w read and dx written once from DRAM
+#include "conv_tile.cuh"
+
+// One axis of a phase: taps r = first + t·step, t < taps, of output row origin − t·back for the
+// phase's first row, one more for each row of the phase after it.
+struct Phase {
+    int first, step, taps, origin, back;
+};
+
+// The phase of input row `cell` (any row of it; origin is that row's).
+DEVICE Phase phase_of(int cell, int pad, int stride, int dilation, int kernel) {
+    int a = stride, b = dilation;
+    while (b) {
+        const int rest = a % b;
+        a = b;
+        b = rest;
+    }
+    const int step = stride / a;
+    for (int r = 0; r < step && r < kernel; ++r)
+        if ((cell + pad - r * dilation) % stride == 0)
+            return {r, step, (kernel - 1 - r) / step + 1, (cell + pad - r * dilation) / stride, dilation / a};
+    return {0, step, 0, 0, 0};
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
+conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
+                      scalar_t* __restrict__ dx, Conv2dParams d) {
+    __shared__ ConvTile tile;
+    const int filters = d.k / d.groups, channels = d.c / d.groups, kernel = d.r * d.s;
+    const int phases_h = min(d.stride_h, d.h), phases_w = min(d.stride_w, d.w);
+    const uint32 most = uint32(d.n) * ceil_div(d.h, phases_h) * ceil_div(d.w, phases_w);
+    const uint32 row_tiles = ceil_div(channels, TILE_M), col_tiles = (most - 1) / TILE_N + 1;
+    uint32 block = blockIdx.x;
+    const int row0 = block % row_tiles * TILE_M;
+    block /= row_tiles;
+    const uint32 col0 = block % col_tiles * TILE_N;
+    block /= col_tiles;
+    const int i0 = block % phases_h;
+    block /= phases_h;
+    const int j0 = block % phases_w, group = block / phases_w;
+
+    // Rows and columns of dx in this phase: i0 + stride·(0 … height−1).
+    const int height = (d.h - 1 - i0) / d.stride_h + 1, width = (d.w - 1 - j0) / d.stride_w + 1;
+    const uint32 image = height * width, columns = d.n * image;
+    if (col0 >= columns) return;
+    const Phase v = phase_of(i0, d.pad_top, d.stride_h, d.dilation_h, d.r);
+    const Phase u = phase_of(j0, d.pad_left, d.stride_w, d.dilation_w, d.s);
+    const int taps = v.taps * u.taps;
+
+    scalar_t sum[THREAD_M][THREAD_N];
+    conv_tile<false>(
+        tile, sum, w + (uint32(group * filters) * channels + row0) * kernel, kernel, channels - row0,
+        dy + uint32(group * filters) * d.p * d.q, d.p, d.q, 0, filters * taps,
+        [&](int depth) {
+            const int k = depth / taps, rest = depth % taps, r = rest / u.taps, s = rest % u.taps;
+            const int h = -r * v.back, q = -s * u.back;
+            return Tap{uint32(k) * d.p * d.q + uint32(h) * d.q + q, h, q,
+                       k * channels * kernel + (v.first + r * v.step) * d.s + u.first + s * u.step};
+        },
+        [&](int col) {
+            const uint32 n = (col0 + col) / image, rest = (col0 + col) % image;
+            const int h = v.origin + int(rest / width), q = u.origin + int(rest % width);
+            return Column{n * d.k * d.p * d.q + uint32(h) * d.q + q, h, q, n < uint32(d.n)};
+        });
+
+    const uint32 plane = d.h * d.w;
+#pragma unroll
+    for (int j = 0; j < THREAD_N; ++j) {
+        const uint32 col = col0 + tile_col(j);
+        if (col >= columns) continue;
+        const uint32 n = col / image, rest = col % image;
+        scalar_t* const at = dx + (n * d.c * plane + (i0 + rest / width * d.stride_h) * d.w + j0 +
+                                   rest % width * d.stride_w);
+#pragma unroll
+        for (int i = 0; i < THREAD_M; ++i) {
+            const int row = row0 + tile_row(i);
+            if (row < channels) at[uint32(group * channels + row) * plane] = sum[i][j];
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
+                                scalar_t* __restrict__ dx, Conv2dParams d) {
+    const uint32 plane = d.h * d.w, count = uint32(d.n) * d.c * plane;
+    const int multiplier = d.k / d.groups;
+    for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+        const uint32 n = i / plane / d.c;
+        const int c = i / plane % d.c;
+        const Phase v = phase_of(i % plane / d.w, d.pad_top, d.stride_h, d.dilation_h, d.r);
+        const Phase u = phase_of(i % plane % d.w, d.pad_left, d.stride_w, d.dilation_w, d.s);
+        scalar_t sum = 0;
+        for (int k = c * multiplier; k < (c + 1) * multiplier; ++k) {
+            const scalar_t* const source = dy + (n * d.k + k) * d.p * d.q;
+            const scalar_t* const weight = w + uint32(k) * d.r * d.s;
+            for (int r = 0; r < v.taps; ++r) {
+                const int p = v.origin - r * v.back;
+                if (uint32(p) >= uint32(d.p)) continue;
+                for (int s = 0; s < u.taps; ++s) {
+                    const int q = u.origin - s * u.back;
+                    if (uint32(q) < uint32(d.q))
+                        sum += source[p * d.q + q] * weight[(v.first + r * v.step) * d.s + u.first + s * u.step];
+                }
+            }
+        }
+        dx[i] = sum;
+    }
+}

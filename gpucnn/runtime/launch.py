@@ -21,6 +21,7 @@ from gpucnn.runtime.source import assemble
 Dim = tuple[int, int, int]
 
 _C_TYPES = {
+    "bool": "bool",
     "int": "int32",
     "uint8": "uint8",
     "uint32": "uint32",

@@ -4,12 +4,8 @@ For tests and for understanding a kernel; slow, and never a fallback. See docs/e
 """
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
+import dataclasses
+import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -17,39 +13,82 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.errors import DeviceError, KernelError
+from gpucnn.errors import KernelError
+from gpucnn.runtime.emulator_build import build_kernel, build_runtime
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
 
-_INCLUDE = Path(__file__).parent / "emulator_include"
-_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-ffp-contract=fast", "-Wno-unknown-pragmas")
+# The scheduler's state is the library's own: one launch at a time.
+_ONE_LAUNCH = threading.Lock()
 
 
 class EmulatorLauncher(Launcher):
-    """Runs kernels on NumPy arrays, one block at a time, its threads as fibers."""
+    """Runs kernels on NumPy arrays, one block at a time, its threads as fibers.
+
+    `folder`: another folder of .cu files than the package's. `checked`: check every access.
+    `block_order`: a seed that shuffles the blocks of each launch, None for their natural order.
+    """
 
     name = "emulator"
     xp = np
 
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        checked: bool = False,
+        block_order: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.checked = checked
+        self.block_order = block_order
+
     def synchronize(self) -> None:
         """A launch has finished when it returns."""
+
+    def launch(
+        self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], *, shared_bytes: int = 0
+    ) -> None:
+        if self.folder is not None and kernel.folder is None:
+            kernel = dataclasses.replace(kernel, folder=self.folder)
+        super().launch(kernel, grid, block, args, shared_bytes=shared_bytes)
 
     def _launch(
         self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], shared_bytes: int
     ) -> None:
-        library = _load(kernel.source, kernel.symbol, kernel.macros)
+        library = load(kernel.file, kernel.source, kernel.macros, self.checked)
+        error = self._run(library, kernel, grid, block, args, shared_bytes)
+        if error is not None:
+            raise KernelError(f"{kernel.symbol}: {error}")
+
+    def _run(
+        self,
+        library: ctypes.CDLL,
+        kernel: Kernel,
+        grid: Dim,
+        block: Dim,
+        args: Sequence[Any],
+        shared_bytes: int,
+    ) -> str | None:
+        """Run the kernel; the text of a barrier's or warp operation's failure, or None."""
         held = [_address(a) for a in args]
         pointers = (ctypes.c_void_p * len(held))(*(ctypes.addressof(value) for value in held))
-        error = library.gpucnn_run(
-            library[f"gpucnn_call_{kernel.symbol}"],
-            pointers,
-            (ctypes.c_uint * 3)(*grid),
-            (ctypes.c_uint * 3)(*block),
-            ctypes.c_size_t(shared_bytes),
-            int(kernel.scalar == "float32"),
-            None,
-        )
-        if error is not None:
-            raise KernelError(f"{kernel.symbol}: {error.decode()}")
+        with _ONE_LAUNCH:
+            error = runtime().gpucnn_run(
+                ctypes.byref(ctypes.c_char.in_dll(library, f"gpucnn_image_{kernel.symbol}")),
+                pointers,
+                (ctypes.c_uint * 3)(*grid),
+                (ctypes.c_uint * 3)(*block),
+                ctypes.c_size_t(shared_bytes),
+                int(kernel.scalar == "float32"),
+                self._order(grid),
+            )
+        return None if error is None else error.decode()
+
+    def _order(self, grid: Dim) -> Any:
+        if self.block_order is None:
+            return None
+        order = np.random.default_rng(self.block_order).permutation(grid[0] * grid[1] * grid[2])
+        return order.astype(np.uint32).ctypes.data_as(ctypes.c_void_p)
 
 
 def _address(a: Any) -> Any:
@@ -62,83 +101,16 @@ def _address(a: Any) -> Any:
     return ctypes.create_string_buffer(data, len(data))
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: GPUCNN_CACHE, else ~/.cache/gpucnn."""
-    return Path(os.environ.get("GPUCNN_CACHE") or Path.home() / ".cache" / "gpucnn")
-
-
 @cache
-def compiler() -> str:
-    """The C++ compiler: CXX, else g++; DeviceError where there is none."""
-    name = os.environ.get("CXX") or "g++"
-    found = shutil.which(name)
-    if found is None:
-        raise DeviceError(
-            f"device 'emulator' needs a C++ compiler, and {name} is not there: install g++"
-            " (Debian, Ubuntu: apt install g++) or name one in CXX"
-        )
-    return found
-
-
-@cache
-def _load(source: str, symbol: str, macros: tuple[tuple[str, str], ...]) -> Any:
-    library = ctypes.CDLL(str(_build(source, symbol, macros)))
+def runtime() -> ctypes.CDLL:
+    """The library of the scheduler and the checker."""
+    library = ctypes.CDLL(str(build_runtime()))
     library.gpucnn_run.restype = ctypes.c_char_p
     return library
 
 
-def _build(source: str, symbol: str, macros: tuple[tuple[str, str], ...]) -> Path:
-    """Compile, or find what was compiled before from the same text with the same compiler."""
-    flags = [*_FLAGS, *_machine_flags(), *(f"-D{name}={value}" for name, value in macros)]
-    trampoline = (
-        f'\nextern "C" void gpucnn_call_{symbol}(void** args)'
-        f" {{ gpucnn_emulator::call({symbol}, args); }}\n"
-    )
-    runtime = [
-        (_INCLUDE / name).read_text() for name in ("gpucnn_emulator.h", "gpucnn_emulator.cpp")
-    ]
-    key = hashlib.sha256("\0".join([_version(), *flags, *runtime, source, symbol]).encode())
-    name = f"{symbol}-{key.hexdigest()[:24]}.so"
-    try:
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError
-    except OSError:
-        folder = Path(_scratch())
-    target = folder / name
-    if target.exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        text = Path(work) / "kernel.cpp"
-        text.write_text(source + trampoline)
-        built = Path(work) / name
-        command = [
-            compiler(), *flags, "-I", str(_INCLUDE), "-include", "gpucnn_emulator.h",
-            str(text), str(_INCLUDE / "gpucnn_emulator.cpp"), "-o", str(built),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise KernelError(f"g++ does not compile {symbol}:\n{done.stderr.strip()}")
-        built.replace(target)
-    return target
-
-
 @cache
-def _scratch() -> str:
-    """A folder of this process, where the cache folder cannot be written."""
-    return tempfile.mkdtemp(prefix="gpucnn-")
-
-
-@cache
-def _version() -> str:
-    return subprocess.run([compiler(), "--version"], capture_output=True, text=True).stdout
-
-
-@cache
-def _machine_flags() -> tuple[str, ...]:
-    """Fused multiply-add where the processor has it, as a GPU always does."""
-    if platform.machine() != "x86_64":
-        return ()
-    cpuinfo = Path("/proc/cpuinfo")
-    return ("-mfma",) if cpuinfo.exists() and " fma " in cpuinfo.read_text() else ()
+def load(file: str, source: str, macros: tuple[tuple[str, str], ...], checked: bool) -> ctypes.CDLL:
+    """The library of a .cu file's text, built where it is not there yet."""
+    runtime()
+    return ctypes.CDLL(str(build_kernel(file, source, macros, checked=checked)))

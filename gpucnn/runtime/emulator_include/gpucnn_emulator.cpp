@@ -1,16 +1,15 @@
 // The emulator's scheduler: blocks one after another, a block's threads as fibers that take turns.
-#include "gpucnn_emulator.h"
+//
+// A worker is a fiber that runs threads one after another until one of them has to wait; then the
+// next worker goes on with the threads not yet begun. So a kernel without barriers runs on a single
+// worker, at the price of a function call a thread. An operation of a warp or a block is completed
+// by the scheduler once the last thread it needs has come.
+//
+// Built once into a library of its own, which every kernel's library links to.
+#include "gpucnn_scheduler.h"
 
-#undef threadIdx
-#undef blockIdx
-#undef blockDim
-#undef gridDim
-
-#include <sys/mman.h>
-#include <ucontext.h>
-
-#include <cstdio>
-#include <cstdlib>
+#include <algorithm>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -18,179 +17,244 @@
 #include <xmmintrin.h>
 #endif
 
-using gpucnn_emulator::Thread;
+namespace gpucnn_emulator {
+
+std::vector<Fiber> fibers;
+Fiber* running;
+std::vector<unsigned char> dynamic;
 
 namespace {
 
-constexpr std::size_t kStack = 256 * 1024;
 constexpr unsigned char kPoison = 0xff;  // NaN as a float, and a wild index
+constexpr unsigned kFull = 0xffffffffu;
 
-enum class State { Ready, Barrier, Warp, Done };
-
-struct Fiber {
-    Thread thread;
-    State state;
-    unsigned mask;  // of the warp operation it waits in
-    int predicate;
-    unsigned char value[16];
-    ucontext_t context;
+struct Worker {
+    Context context;
+    char* stack;
 };
 
-std::vector<Fiber> fibers;
-std::vector<char*> stacks;
-std::vector<unsigned char> dynamic;
-ucontext_t scheduler;
-Fiber* running;
-void (*entry)(void**);
+std::vector<Worker*> workers, idle;
+Context scheduler;
+std::size_t begun;  // threads of the block that have been begun
+const Image* image;
 void** arguments;
-int reduced;
 std::string failure;
 
-extern "C" unsigned char __start_gpucnn_shared[] __attribute__((weak));
-extern "C" unsigned char __stop_gpucnn_shared[] __attribute__((weak));
+std::string place(const Fiber& f) {
+    const uint3 t = f.thread.thread_idx;
+    std::string text = "thread (" + std::to_string(t.x) + ", " + std::to_string(t.y) + ", " +
+                       std::to_string(t.z) + ")";
+    if (f.state == State::Done) return text + " has ended";
+    text += std::string(" waits in ") + f.wait.operation;
+    if (f.state == State::Warp) {
+        char mask[16];
+        std::snprintf(mask, sizeof mask, "%08x", f.wait.mask);
+        text += std::string(" of mask 0x") + mask;
+    }
+    return text + " at " + f.wait.at.file + ":" + std::to_string(f.wait.at.line);
+}
 
-void yield(State state) {
+std::string block_place() {
+    const uint3 b = gpucnn_block_idx;
+    return "block (" + std::to_string(b.x) + ", " + std::to_string(b.y) + ", " + std::to_string(b.z) +
+           ")";
+}
+
+// Runs threads until none is left to begin; a thread that waits takes its worker along.
+void work() {
+    for (;;) {
+        Worker* const own = idle.back();
+        idle.pop_back();
+        while (begun < fibers.size()) {
+            running = &fibers[begun++];
+            running->worker = own;
+            gpucnn_current = &running->thread;
+            image->call(arguments);
+            running->state = State::Done;
+        }
+        idle.push_back(own);
+        switch_to(own->context, scheduler);
+    }
+}
+
+void wait(State state) {
     running->state = state;
-    swapcontext(&running->context, &scheduler);
+    switch_to(static_cast<Worker*>(running->worker)->context, scheduler);
 }
 
-void body() {
-    entry(arguments);
-    yield(State::Done);
+void resume(Fiber& f) {
+    running = &f;
+    gpucnn_current = &f.thread;
+    switch_to(scheduler, static_cast<Worker*>(f.worker)->context);
 }
 
-// Lets a warp go on whose lanes of one mask all wait in an operation of that mask.
+// The lanes of a warp that exist: fewer than 32 in a block's last warp.
+unsigned existing(std::size_t first) {
+    const std::size_t left = fibers.size() - first;
+    return left >= 32 ? kFull : (1u << left) - 1u;
+}
+
+// Carries out the operation that the lanes of `mask` wait in. An undefined result is poison.
+void complete_warp(Fiber* warp, unsigned mask) {
+    unsigned votes = 0;
+    for (unsigned lane = 0; lane < 32; ++lane)
+        if (mask >> lane & 1u && warp[lane].wait.predicate) votes |= 1u << lane;
+    for (unsigned lane = 0; lane < 32; ++lane) {
+        if (!(mask >> lane & 1u)) continue;
+        Wait& w = warp[lane].wait;
+        w.result = int(votes);
+        if (!w.out) continue;
+        if (mask >> w.source & 1u)
+            std::memcpy(w.out, warp[w.source].wait.value, w.size);
+        else
+            std::memset(w.out, kPoison, w.size);
+    }
+    for (unsigned lane = 0; lane < 32; ++lane)
+        if (mask >> lane & 1u) warp[lane].state = State::Ready;
+}
+
+// Lets those lanes go on that all wait in an operation of the same mask.
 bool release_warps() {
     bool any = false;
     for (std::size_t first = 0; first < fibers.size(); first += 32) {
-        const std::size_t last = std::min(first + 32, fibers.size());
-        for (std::size_t i = first; i < last; ++i) {
-            if (fibers[i].state != State::Warp) continue;
-            const unsigned mask = fibers[i].mask;
+        Fiber* const warp = &fibers[first];
+        const unsigned live = existing(first);
+        unsigned seen = 0;
+        for (unsigned lane = 0; lane < 32 && live >> lane & 1u; ++lane) {
+            if (warp[lane].state != State::Warp || seen >> lane & 1u) continue;
+            const unsigned mask = warp[lane].wait.mask;
             bool all = true;
-            for (std::size_t j = first; j < last; ++j)
-                if (mask >> (j - first) & 1u)
-                    all = all && fibers[j].state == State::Warp && fibers[j].mask == mask;
+            for (unsigned other = 0; other < 32; ++other)
+                if (mask >> other & 1u)
+                    all = all && warp[other].state == State::Warp && warp[other].wait.mask == mask;
+            seen |= mask;
             if (!all) continue;
-            for (std::size_t j = first; j < last; ++j)
-                if (mask >> (j - first) & 1u) fibers[j].state = State::Ready;
+            complete_warp(warp, mask);
             any = true;
         }
     }
     return any;
 }
 
+// Lets the block go on when every thread that has not ended waits at a barrier.
 bool release_barrier() {
-    bool waiting = false;
+    int waiting = 0, votes = 0;
     for (const Fiber& f : fibers) {
         if (f.state == State::Warp || f.state == State::Ready) return false;
-        waiting = waiting || f.state == State::Barrier;
+        if (f.state == State::Barrier) ++waiting, votes += f.wait.predicate;
     }
     if (!waiting) return false;
-    for (Fiber& f : fibers)
-        if (f.state == State::Barrier) f.state = State::Ready;
+    for (Fiber& f : fibers) {
+        if (f.state != State::Barrier) continue;
+        f.wait.result = f.wait.vote == Vote::Count  ? votes
+                        : f.wait.vote == Vote::Any ? votes > 0
+                                                   : votes == waiting;
+        f.state = State::Ready;
+    }
     return true;
 }
 
-bool run_block() {
-    const dim3 size = gpucnn_emulator::gpucnn_block_dim;
-    std::memset(__start_gpucnn_shared, kPoison, __stop_gpucnn_shared - __start_gpucnn_shared);
+std::string stuck() {
+    const Fiber* first = nullptr;
+    for (const Fiber& f : fibers)
+        if (f.state == State::Warp) { first = &f; break; }
+    std::string text = block_place() + ": " + place(*first);
+    const unsigned lanes = first->wait.mask;
+    const std::size_t warp = first->thread.warp * std::size_t(32);
+    for (unsigned lane = 0; lane < 32; ++lane) {
+        if (!(lanes >> lane & 1u)) continue;
+        const Fiber& other = fibers[warp + lane];
+        if (other.state == State::Warp && other.wait.mask == lanes) continue;
+        return text + ", but " + place(other);
+    }
+    return text;
+}
+
+void run_block() {
+    const dim3 size = gpucnn_block_dim;
+    std::memset(image->shared, kPoison, std::size_t(image->shared_end - image->shared));
     std::memset(dynamic.data(), kPoison, dynamic.size());
     for (std::size_t i = 0; i < fibers.size(); ++i) {
-        Fiber& f = fibers[i];
         const unsigned t = unsigned(i);
-        f.thread = {{t % size.x, t / size.x % size.y, t / (size.x * size.y)}, t % 32, t / 32};
-        f.state = State::Ready;
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = stacks[i];
-        f.context.uc_stack.ss_size = kStack;
-        f.context.uc_link = nullptr;
-        makecontext(&f.context, body, 0);
+        fibers[i].thread = {{t % size.x, t / size.x % size.y, t / (size.x * size.y)}, t % 32, t / 32};
+        fibers[i].state = State::Begin;
     }
-    for (;;) {
-        bool done = true;
-        for (Fiber& f : fibers) {
-            if (f.state == State::Ready) {
-                running = &f;
-                gpucnn_emulator::gpucnn_current = &f.thread;
-                swapcontext(&scheduler, &f.context);
-            }
-            done = done && f.state == State::Done;
-        }
-        if (done) return true;
+    begun = 0;
+    while (begun < fibers.size() && failure.empty()) switch_to(scheduler, idle.back()->context);
+    while (failure.empty()) {
         if (!release_warps() && !release_barrier()) {
-            failure = "a barrier or warp operation that not every live thread reaches";
-            return false;
+            const bool done = std::all_of(fibers.begin(), fibers.end(),
+                                          [](const Fiber& f) { return f.state == State::Done; });
+            if (!done) failure = stuck();
+            return;
         }
+        for (Fiber& f : fibers)
+            if (f.state == State::Ready && failure.empty()) resume(f);
     }
+}
+
+bool reserve_workers(std::size_t count) {
+    while (workers.size() < count) {
+        char* stack = new_stack();
+        if (!stack) return false;
+        Worker* const worker = new Worker{{}, stack};
+        prepare(worker->context, stack, work);
+        workers.push_back(worker);
+        idle.push_back(worker);
+    }
+    return true;
+}
+
+// Forgets the threads that a failed launch left in the middle of their work.
+void reset_workers() {
+    idle = workers;
+    for (Worker* worker : workers) prepare(worker->context, worker->stack, work);
 }
 
 }  // namespace
 
-namespace gpucnn_emulator {
+void fail(const std::string& text) {
+    failure = block_place() + ": " + text;
+    wait(State::Done);
+}
+
 extern "C" {
 
 Thread* gpucnn_current;
 uint3 gpucnn_block_idx;
 dim3 gpucnn_block_dim, gpucnn_grid_dim;
 
-void gpucnn_barrier() { yield(State::Barrier); }
-
-int gpucnn_barrier_reduce(int predicate, int operation) {
-    running->predicate = predicate != 0;
-    yield(State::Barrier);
-    int count = 0, live = 0;
-    for (const Fiber& f : fibers)
-        if (f.state != State::Done) ++live, count += f.predicate;
-    yield(State::Barrier);  // nobody's predicate changes before all have read it
-    return operation == 0 ? count : operation == 1 ? count > 0 : count == live;
+int gpucnn_barrier(const char* operation, Vote vote, int predicate, Place at) {
+    running->wait = {operation, at, 0, predicate != 0, vote, 0, nullptr, nullptr, 0, 0};
+    wait(State::Barrier);
+    return running->wait.result;
 }
 
-void gpucnn_warp_barrier(unsigned mask) {
+int gpucnn_warp(const char* operation, unsigned mask, int predicate, const void* value, void* out,
+                std::size_t size, int source, Place at) {
     // Lanes beyond the block's end do not exist and cannot be waited for.
-    const unsigned first = running->thread.warp * 32, left = unsigned(fibers.size()) - first;
-    running->mask = left >= 32 ? mask : mask & ((1u << left) - 1u);
-    yield(State::Warp);
-}
-
-void gpucnn_exchange(unsigned mask, const void* mine, std::size_t size, int source, void* out) {
-    std::memcpy(running->value, mine, size);
-    gpucnn_warp_barrier(mask);
-    const Fiber* warp = &fibers[running->thread.warp * 32];
-    const bool there = running->thread.warp * 32 + unsigned(source) < fibers.size();
-    std::memcpy(out, there && mask >> source & 1u ? warp[source].value : running->value, size);
-    gpucnn_warp_barrier(mask);  // nobody's value changes before all have read it
-}
-
-unsigned gpucnn_ballot(unsigned mask, int predicate) {
-    running->predicate = predicate != 0;
-    gpucnn_warp_barrier(mask);
-    unsigned votes = 0;
-    for (unsigned lane = 0; lane < 32 && running->thread.warp * 32 + lane < fibers.size(); ++lane)
-        if (mask >> lane & 1u && fibers[running->thread.warp * 32 + lane].predicate) votes |= 1u << lane;
-    gpucnn_warp_barrier(mask);
-    return votes;
+    const unsigned lanes = mask & existing(running->thread.warp * std::size_t(32));
+    running->wait = {operation, at, lanes, predicate != 0, Vote::Any, 0, value, out, size, unsigned(source)};
+    running->state = State::Warp;
+    if (!(mask >> running->thread.lane & 1u))
+        fail(place(*running) + ", but the mask leaves that lane out");
+    wait(State::Warp);
+    return running->wait.result;
 }
 
 void* gpucnn_dynamic_shared() { return dynamic.data(); }
 
 // Runs a kernel over the grid; returns an error's text or null. `order` is null or the order of the
 // blocks.
-const char* gpucnn_run(void (*kernel)(void**), void** args, const unsigned grid[3],
+const char* gpucnn_run(const Image* kernel, void** args, const unsigned grid[3],
                        const unsigned block[3], std::size_t shared_bytes, int flush_denormals,
                        const unsigned* order) {
     gpucnn_grid_dim = {grid[0], grid[1], grid[2]};
     gpucnn_block_dim = {block[0], block[1], block[2]};
-    const std::size_t threads = std::size_t(block[0]) * block[1] * block[2];
-    fibers.resize(threads);
-    while (stacks.size() < threads) {
-        void* stack = mmap(nullptr, kStack, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (stack == MAP_FAILED) return "no memory for the threads' stacks";
-        stacks.push_back(static_cast<char*>(stack));
-    }
+    fibers.assign(std::size_t(block[0]) * block[1] * block[2], Fiber{});
+    if (!reserve_workers(fibers.size())) return "no memory for the threads' stacks";
     dynamic.resize(shared_bytes);
-    entry = kernel;
+    image = kernel;
     arguments = args;
     failure.clear();
 #if defined(__x86_64__)
@@ -206,7 +270,9 @@ const char* gpucnn_run(void (*kernel)(void**), void** args, const unsigned grid[
 #if defined(__x86_64__)
     _mm_setcsr(control);
 #endif
-    return failure.empty() ? nullptr : failure.c_str();
+    if (failure.empty()) return nullptr;
+    reset_workers();
+    return failure.c_str();
 }
 
 }  // extern "C"

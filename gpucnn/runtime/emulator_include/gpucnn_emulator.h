@@ -54,26 +54,40 @@ struct Thread {
     unsigned lane, warp;
 };
 
+// A kernel's entry and its __shared__ variables, made by the text that follows it (emulator_build.py).
+struct Image {
+    void (*call)(void** args);
+    unsigned char *shared, *shared_end;
+};
+
+// Where in the source an operation is called.
+struct Place {
+    const char* file;
+    int line;
+};
+
+enum class Vote { Count, Any, All };
+
 extern "C" {
 extern Thread* gpucnn_current;
 extern uint3 gpucnn_block_idx;
 extern dim3 gpucnn_block_dim, gpucnn_grid_dim;
-void gpucnn_barrier();
-int gpucnn_barrier_reduce(int predicate, int operation);
-void gpucnn_warp_barrier(unsigned mask);
-void gpucnn_exchange(unsigned mask, const void* mine, std::size_t size, int source_lane, void* out);
-unsigned gpucnn_ballot(unsigned mask, int predicate);
+int gpucnn_barrier(const char* operation, Vote vote, int predicate, Place at);
+int gpucnn_warp(const char* operation, unsigned mask, int predicate, const void* value, void* out,
+                std::size_t size, int source, Place at);
 void* gpucnn_dynamic_shared();
 }
 
 inline void* dynamic_shared() { return gpucnn_dynamic_shared(); }
 
-// Lane `source` of a segment of `width` lanes, or the own lane where it lies outside.
 template <class T>
-inline T shuffle(unsigned mask, T value, int source) {
+inline T shuffle(const char* operation, unsigned mask, T value, int source, Place at) {
     T out;
-    gpucnn_exchange(mask, &value, sizeof value, source, &out);
+    gpucnn_warp(operation, mask, 0, &value, &out, sizeof value, source, at);
     return out;
+}
+inline unsigned vote(const char* operation, unsigned mask, int predicate, Place at) {
+    return unsigned(gpucnn_warp(operation, mask, predicate, nullptr, nullptr, 0, 0, at));
 }
 
 // A kernel called with the addresses of its arguments, as cuLaunchKernel takes them.
@@ -94,37 +108,62 @@ inline void call(void (*kernel)(Args...), void** args) {
 #define gridDim (gpucnn_emulator::gpucnn_grid_dim)
 #define warpSize 32
 
-inline void __syncthreads() { gpucnn_emulator::gpucnn_barrier(); }
-inline int __syncthreads_or(int p) { return gpucnn_emulator::gpucnn_barrier_reduce(p, 1); }
-inline int __syncthreads_and(int p) { return gpucnn_emulator::gpucnn_barrier_reduce(p, 2); }
-inline int __syncthreads_count(int p) { return gpucnn_emulator::gpucnn_barrier_reduce(p, 0); }
-inline void __syncwarp(unsigned mask = 0xffffffffu) { gpucnn_emulator::gpucnn_warp_barrier(mask); }
+// The caller's place in the source: defaults of __builtin_FILE and _LINE are read where the call is.
+#define GPUCNN_PLACE const char *file = __builtin_FILE(), int line = __builtin_LINE()
+#define GPUCNN_AT {file, line}
+
+inline void __syncthreads(GPUCNN_PLACE) {
+    gpucnn_emulator::gpucnn_barrier("__syncthreads", gpucnn_emulator::Vote::Any, 0, GPUCNN_AT);
+}
+inline int __syncthreads_count(int p, GPUCNN_PLACE) {
+    return gpucnn_emulator::gpucnn_barrier("__syncthreads_count", gpucnn_emulator::Vote::Count, p, GPUCNN_AT);
+}
+inline int __syncthreads_or(int p, GPUCNN_PLACE) {
+    return gpucnn_emulator::gpucnn_barrier("__syncthreads_or", gpucnn_emulator::Vote::Any, p, GPUCNN_AT);
+}
+inline int __syncthreads_and(int p, GPUCNN_PLACE) {
+    return gpucnn_emulator::gpucnn_barrier("__syncthreads_and", gpucnn_emulator::Vote::All, p, GPUCNN_AT);
+}
+inline void __syncwarp(unsigned mask = 0xffffffffu, GPUCNN_PLACE) {
+    gpucnn_emulator::vote("__syncwarp", mask, 0, GPUCNN_AT);
+}
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
+// A shuffle takes from a lane of the own segment of `width` lanes, or from itself beyond its end.
 template <class T>
-inline T __shfl_sync(unsigned mask, T value, int lane, int width = 32) {
+inline T __shfl_sync(unsigned mask, T value, int lane, int width = 32, GPUCNN_PLACE) {
     const int own = gpucnn_emulator::gpucnn_current->lane, base = own / width * width;
-    return gpucnn_emulator::shuffle(mask, value, base + (lane % width + width) % width);
+    const int source = base + (lane % width + width) % width;
+    return gpucnn_emulator::shuffle("__shfl_sync", mask, value, source, GPUCNN_AT);
 }
 template <class T>
-inline T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32) {
+inline T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, GPUCNN_PLACE) {
     const int own = gpucnn_emulator::gpucnn_current->lane;
-    return gpucnn_emulator::shuffle(mask, value, own % width + int(delta) < width ? own + int(delta) : own);
+    const int source = own % width + int(delta) < width ? own + int(delta) : own;
+    return gpucnn_emulator::shuffle("__shfl_down_sync", mask, value, source, GPUCNN_AT);
 }
 template <class T>
-inline T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32) {
+inline T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, GPUCNN_PLACE) {
     const int own = gpucnn_emulator::gpucnn_current->lane;
-    return gpucnn_emulator::shuffle(mask, value, own % width >= int(delta) ? own - int(delta) : own);
+    const int source = own % width >= int(delta) ? own - int(delta) : own;
+    return gpucnn_emulator::shuffle("__shfl_up_sync", mask, value, source, GPUCNN_AT);
 }
 template <class T>
-inline T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32) {
+inline T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32, GPUCNN_PLACE) {
     const int own = gpucnn_emulator::gpucnn_current->lane, other = own ^ bits;
-    return gpucnn_emulator::shuffle(mask, value, other / width <= own / width ? other : own);
+    const int source = other / width <= own / width ? other : own;
+    return gpucnn_emulator::shuffle("__shfl_xor_sync", mask, value, source, GPUCNN_AT);
 }
-inline unsigned __ballot_sync(unsigned mask, int p) { return gpucnn_emulator::gpucnn_ballot(mask, p); }
-inline int __any_sync(unsigned mask, int p) { return gpucnn_emulator::gpucnn_ballot(mask, p) != 0; }
-inline int __all_sync(unsigned mask, int p) { return gpucnn_emulator::gpucnn_ballot(mask, p) == mask; }
+inline unsigned __ballot_sync(unsigned mask, int p, GPUCNN_PLACE) {
+    return gpucnn_emulator::vote("__ballot_sync", mask, p, GPUCNN_AT);
+}
+inline int __any_sync(unsigned mask, int p, GPUCNN_PLACE) {
+    return gpucnn_emulator::vote("__any_sync", mask, p, GPUCNN_AT) != 0;
+}
+inline int __all_sync(unsigned mask, int p, GPUCNN_PLACE) {
+    return gpucnn_emulator::vote("__all_sync", mask, !p, GPUCNN_AT) == 0;
+}
 inline unsigned __activemask() { return 0xffffffffu; }
 
 template <class T>

@@ -1,4 +1,5 @@
-// linear_backward: the three gradients of y[n, o] = sum_i x[n, i] * w[o, i] + b[o] (S0 section 6, S2 BP2-4).
+// linear_backward: the three gradients of y[n, o] = sum_i x[n, i] * w[o, i] + b[o]
+// (S0 section 6, S2 BP2-BP4).
 //   linear_backward_input    dx[n, i] = sum_o dy[n, o] * w[o, i]    gemm.cuh: m = N,   n = in, k = out
 //   linear_backward_weight   dw[o, i] = sum_n dy[n, o] * x[n, i]    gemm.cuh: m = out, n = in, k = N
 //   linear_backward_bias     db[o] = sum_n dy[n, o]

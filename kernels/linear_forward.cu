@@ -3,7 +3,7 @@
 // x         scalar_t (N, in), w (out, in), b (out) or null, y (N, out)
 // mapping, launch, macros, order of the sums and cost: gemm.cuh with m = N, n = out, k = in
 // split     with more than one chunk linear_forward writes parts (chunks, N, out) without b, and
-//           linear_forward_reduce adds them: an output of a few tiles alone would leave most of a GPU idle
+//           linear_forward_reduce adds them: an output of a few tiles would leave most of a GPU idle
 #include "gemm.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -1,6 +1,7 @@
 // softmax_cross_entropy: with p the softmax of a row and t its smoothed target,
 //   t[r, j] = keep * [j = labels[r]] + spread      keep = 1 - e, spread = e / classes, e the smoothing
-//   losses[r] = -sum_j t[r, j] * log p[r, j],  dlogits[r, j] = share * (p[r, j] - t[r, j])  (S0 section 6)
+//   losses[r] = -sum_j t[r, j] * log p[r, j]                              (S0 section 6)
+//   dlogits[r, j] = share * (p[r, j] - t[r, j])
 //   loss = share * sum_r losses[r]                 share = 1 / rows under "mean", else 1
 //
 // logits    scalar_t (rows, classes); dlogits likewise; labels int (rows); losses (rows), a workspace

@@ -5,7 +5,8 @@
 // cost      3 FLOPs and 3 * sizeof(scalar_t) bytes an element
 #include "elementwise.cuh"
 
-extern "C" __global__ void tanh_backward(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ y,
+extern "C" __global__ void tanh_backward(const scalar_t* __restrict__ dy,
+                                         const scalar_t* __restrict__ y,
                                          scalar_t* __restrict__ dx, int count) {
     map_elements(
         count, dx, [](scalar_t d, scalar_t v) { return d * (scalar_t(1) - v * v); }, dy, y);

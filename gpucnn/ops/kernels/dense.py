@@ -7,7 +7,7 @@ from typing import Any
 from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.dense import DenseOps
 from gpucnn.ops.kernels.base import GRID_STRIDE_BLOCKS, THREADS, KernelArrayOps, struct
-from gpucnn.ops.kernels.elementwise import row_launch, vectors
+from gpucnn.ops.kernels.elementwise import ceil_div, row_launch, vectors
 
 MULTIPROCESSORS = 132
 """Of the GPU that splits and tiles are sized for: nominal, so that every GPU adds in one order."""
@@ -20,10 +20,6 @@ CHUNK = 256
 
 BIAS_ROWS, BIAS_CHUNKS = 256, 256
 """Fewest rows of dy that a block adds to a bias's gradient, and most of such blocks."""
-
-
-def ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
 
 
 @dataclass(frozen=True)
@@ -76,10 +72,11 @@ class KernelDense(KernelArrayOps, DenseOps):
     """The linear layer and the losses on kernels."""
 
     def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array:
-        plan = GemmPlan.of(x.shape[0], *w.shape, x.dtype.itemsize)
+        (n, features), units = x.shape, w.shape[0]
+        plan = GemmPlan.of(n, units, features, x.dtype.itemsize)
         if plan.chunks == 1:
-            return self._product("linear_forward", plan, [x, w, b])[0]
-        parts = self._product("linear_forward", plan, [x, w, None])
+            return self._product("linear_forward", plan, [x, w, b], x.dtype)[0]
+        parts = self._product("linear_forward", plan, [x, w, None], x.dtype)
         y = self.empty((plan.m, plan.n), x.dtype)
         args = [parts, b, y, y.size, plan.n, plan.chunks]
         self._launch_elements(
@@ -90,9 +87,9 @@ class KernelDense(KernelArrayOps, DenseOps):
     def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
         (n, features), units, itemsize = x.shape, w.shape[0], x.dtype.itemsize
         plan = GemmPlan.of(n, features, units, itemsize)
-        dx = self._product("linear_backward", plan, [dy, w], "linear_backward_input")
+        dx = self._product("linear_backward", plan, [dy, w], dy.dtype, "linear_backward_input")
         plan = GemmPlan.of(units, features, n, itemsize)
-        dw = self._product("linear_backward", plan, [dy, x], "linear_backward_weight")
+        dw = self._product("linear_backward", plan, [dy, x], dy.dtype, "linear_backward_weight")
         chunks = min(max(1, ceil_div(n, BIAS_ROWS)), BIAS_CHUNKS)
         db = self.empty((chunks, units), dy.dtype)
         self._launch(
@@ -103,14 +100,18 @@ class KernelDense(KernelArrayOps, DenseOps):
         return self._add_chunks(dx), self._add_chunks(dw), self._add_chunks(db)
 
     def _product(
-        self, file: str, plan: GemmPlan, operands: Sequence[Array | None], symbol: str | None = None
+        self,
+        file: str,
+        plan: GemmPlan,
+        operands: Sequence[Array | None],
+        dtype: Any,
+        symbol: str | None = None,
     ) -> Array:
         """The products of the chunks of k, (chunks, m, n)."""
-        first = operands[0]
-        out = self.empty((plan.chunks, plan.m, plan.n), first.dtype)
+        out = self.empty((plan.chunks, plan.m, plan.n), dtype)
         self._launch(
             file, plan.grid, (THREADS, 1, 1), [*operands, out, plan.params],
-            dtype=first.dtype, symbol=symbol, macros=plan.macros,
+            dtype=dtype, symbol=symbol, macros=plan.macros,
         )  # fmt: skip
         return out
 

@@ -12,16 +12,21 @@ WARP_COLUMNS = 1024
 """Longest row that one warp takes; a longer one gets a block."""
 
 
+def ceil_div(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)
+
+
 def vectors(count: int, dtype: Any) -> int:
     """How many vectors of 16 bytes hold `count` elements: what a thread takes at once."""
-    return -(-count * dtype.itemsize // 16)
+    return ceil_div(count * int(dtype.itemsize), 16)
 
 
 def row_launch(rows: int, columns: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """Grid and block of a kernel whose teams take a row each (kernels/rows.cuh)."""
     team = 32 if columns <= WARP_COLUMNS else THREADS
     teams = THREADS // team
-    return (-(-rows // teams), 1, 1), (team, teams, 1)
+    return (ceil_div(rows, teams), 1, 1), (team, teams, 1)
 
 
 class KernelElementwise(KernelArrayOps, ElementwiseOps):
@@ -97,7 +102,7 @@ class KernelElementwise(KernelArrayOps, ElementwiseOps):
         self, file: str, x: Array, y: Array, *, part: Array, whole: Array, axis: int, first: int
     ) -> int:
         """Copy x to y, `part` being columns of `whole` from `first`; return their number."""
-        rows, width = prod(part.shape[:axis]), prod(part.shape[axis:])
+        rows, width = prod(part.shape[:axis]), int(prod(part.shape[axis:]))
         pitch = prod(whole.shape[axis:])
         args = [x, y, rows, width, pitch, first]
         self._launch_elements(file, vectors(part.size, part.dtype), args, dtype=part.dtype)

@@ -7,10 +7,12 @@ int as long long and a float as double.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import index
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ _C_TYPES = {
     "double": "float64",
 }
 MAX_THREADS = 1024
+MAX_BLOCK: Dim = (1024, 1024, 64)
 MAX_GRID: Dim = (2**31 - 1, 65535, 65535)
 
 
@@ -52,6 +55,17 @@ class Kernel:
         return _parameters(self.file, self.symbol, self.folder)
 
     @property
+    def structs(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """The structs of the source: name -> its fields as (name, type)."""
+        return _structs(self.file, self.folder)
+
+    def dtype(self, c_type: str) -> str | None:
+        """NumPy's name of a C type, which may be a macro; None for a struct."""
+        if c_type == "scalar_t":
+            return self.scalar
+        return _C_TYPES.get(dict(self.macros).get(c_type, c_type))
+
+    @property
     def scalar(self) -> str:
         return _C_TYPES[dict(self.macros).get("SCALAR", "float")]
 
@@ -63,12 +77,8 @@ class KernelParameter:
     name: str
     type: str
     pointer: bool
-
-    def dtype(self, kernel: Kernel) -> str | None:
-        """NumPy's name of the type, which may be a macro; None for a struct passed by value."""
-        if self.type == "scalar_t":
-            return kernel.scalar
-        return _C_TYPES.get(dict(kernel.macros).get(self.type, self.type))
+    written: bool
+    """Whether it points to what the kernel may write."""
 
 
 @cache
@@ -77,21 +87,43 @@ def _source(file: str, folder: Path | None) -> str:
 
 
 @cache
+def _code(file: str, folder: Path | None) -> str:
+    """The source without comments."""
+    return re.sub(r"//[^\n]*", "", _source(file, folder))
+
+
+@cache
 def _parameters(file: str, symbol: str, folder: Path | None) -> tuple[KernelParameter, ...]:
-    text = re.sub(r"//[^\n]*", "", _source(file, folder))
     pattern = r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?" + symbol + r"\s*\(([^)]*)\)"
-    found = re.search(pattern, text)
+    found = re.search(pattern, _code(file, folder))
     if found is None:
         raise KernelError(f"kernels/{file}.cu defines no kernel {symbol}")
     parameters = []
     for declaration in found[1].split(","):
         match = re.fullmatch(
-            r"\s*(?:const\s+)?(\w+)\s*(\*?)\s*(?:__restrict__\s+)?(\w+)\s*", declaration
+            r"\s*(const\s+)?(\w+)\s*(\*?)\s*(?:__restrict__\s+)?(\w+)\s*", declaration
         )
         if match is None:
             raise KernelError(f"kernels/{file}.cu: cannot read the parameter {declaration.strip()}")
-        parameters.append(KernelParameter(match[3], match[1], bool(match[2])))
+        const, c_type, pointer, name = match.groups()
+        parameters.append(KernelParameter(name, c_type, bool(pointer), not const))
     return tuple(parameters)
+
+
+@cache
+def _structs(file: str, folder: Path | None) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    structs = {}
+    for name, body in re.findall(r"\bstruct (\w+) \{([^{}]*)\};", _code(file, folder)):
+        lines = [line.split(None, 1) for line in body.split(";") if line.strip()]
+        structs[name] = tuple(
+            (field.strip(), c_type) for c_type, fields in lines for field in fields.split(",")
+        )
+    return MappingProxyType(structs)
+
+
+def address(a: Any) -> int:
+    """Where the elements of a NumPy or CuPy array begin."""
+    return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
 
 
 class Launcher(ABC):
@@ -100,6 +132,8 @@ class Launcher(ABC):
     name: str
     xp: Any
     """The array module: numpy or cupy."""
+    max_shared_bytes = 227 * 1024
+    """Most dynamic shared memory of a block: that of sm_90, unless the device knows better."""
 
     def is_array(self, a: Any) -> bool:
         return isinstance(a, self.xp.ndarray)
@@ -118,10 +152,12 @@ class Launcher(ABC):
         arguments are not the kernel's, DeviceError for an array it cannot take, ShapeError for a
         grid or block beyond the limits.
         """
-        if any(size < 1 for size in block) or block[0] * block[1] * block[2] > MAX_THREADS:
-            raise ShapeError(f"{kernel.symbol}: a block of {block} is not 1..{MAX_THREADS} threads")
-        if any(size < 0 or size > most for size, most in zip(grid, MAX_GRID, strict=True)):
-            raise ShapeError(f"{kernel.symbol}: a grid of {grid} is beyond {MAX_GRID}")
+        _check_sizes(kernel, grid, block)
+        if not 0 <= shared_bytes <= self.max_shared_bytes:
+            raise ShapeError(
+                f"{kernel.symbol}: {shared_bytes} bytes of shared memory a block are beyond the"
+                f" {self.max_shared_bytes} of device {self.name!r}: use a smaller tile"
+            )
         wanted = kernel.parameters
         if len(args) != len(wanted):
             raise KernelError(
@@ -133,29 +169,76 @@ class Launcher(ABC):
             self._launch(kernel, grid, block, cast, shared_bytes)
 
     def _cast(self, kernel: Kernel, parameter: KernelParameter, a: Any) -> Any:
-        dtype = parameter.dtype(kernel)
+        dtype = kernel.dtype(parameter.type)
         what = f"{kernel.symbol}: {parameter.name}"
-        if not parameter.pointer:
-            if dtype is not None:
-                return np.dtype(dtype).type(a)
-            if not isinstance(a, np.ndarray) or a.dtype.names is None or a.size != 1:
-                raise KernelError(
-                    f"{what} must be a {parameter.type} struct, got {type(a).__name__}"
-                )
-            return a
-        if a is None:
-            return None
+        if parameter.pointer:
+            return None if a is None else self._array(what, dtype, parameter.written, a)
+        return (
+            _struct(what, kernel, parameter.type, a) if dtype is None else _scalar(what, dtype, a)
+        )
+
+    def _array(self, what: str, dtype: str | None, written: bool, a: Any) -> Any:
         if not self.is_array(a):
             raise DeviceError(
                 f"{what} must be an array of device {self.name!r}, got {type(a).__name__}"
             )
-        if a.dtype.name != dtype:
-            raise DeviceError(f"{what} must be {dtype}, got {a.dtype.name}")
+        if a.dtype.name != dtype or not a.dtype.isnative:
+            raise DeviceError(f"{what} must be {dtype} in native byte order, got {a.dtype.str}")
         if not a.flags.c_contiguous:
             raise DeviceError(f"{what} must be C-contiguous, got strides {a.strides}")
+        if address(a) % a.dtype.itemsize:
+            raise DeviceError(
+                f"{what} must begin at a multiple of {a.dtype.itemsize} bytes, got address"
+                f" {address(a):#x}: copy it"
+            )
+        if written and isinstance(a, np.ndarray) and not a.flags.writeable:
+            raise DeviceError(f"{what} is written by the kernel, but is read-only: copy it")
         return a
 
     @abstractmethod
     def _launch(
         self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], shared_bytes: int
     ) -> None: ...
+
+
+def _check_sizes(kernel: Kernel, grid: Dim, block: Dim) -> None:
+    threads = block[0] * block[1] * block[2]
+    if any(not 1 <= n <= most for n, most in zip(block, MAX_BLOCK, strict=True)):
+        raise ShapeError(f"{kernel.symbol}: a block of {block} is not within 1 and {MAX_BLOCK}")
+    if threads > MAX_THREADS:
+        raise ShapeError(f"{kernel.symbol}: a block of {block} has more than {MAX_THREADS} threads")
+    if any(not 0 <= n <= most for n, most in zip(grid, MAX_GRID, strict=True)):
+        raise ShapeError(f"{kernel.symbol}: a grid of {grid} is not within 0 and {MAX_GRID}")
+
+
+def _scalar(what: str, dtype: str, a: Any) -> Any:
+    """A number as the C type takes it; integers are never rounded or wrapped."""
+    kind = np.dtype(dtype)
+    try:
+        if isinstance(a, str):
+            raise TypeError
+        if kind.kind == "f":
+            with np.errstate(over="ignore"):
+                return kind.type(float(a))
+        number = index(a)
+    except (TypeError, ValueError):
+        raise KernelError(f"{what} must be a number for {dtype}, got {a!r}") from None
+    low, high = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    if not low <= number <= high:
+        raise KernelError(f"{what} must fit into {dtype}, got {number}")
+    return kind.type(number)
+
+
+def _struct(what: str, kernel: Kernel, c_type: str, a: Any) -> Any:
+    """A size-1 structured array whose fields are those of the C struct, in name, type and order."""
+    fields = kernel.structs.get(c_type)
+    if fields is None:
+        raise KernelError(f"{what}: kernels/{kernel.file}.cu defines no struct {c_type}")
+    if not isinstance(a, np.ndarray) or a.dtype.names is None or a.size != 1:
+        raise KernelError(f"{what} must be a {c_type} struct, got {type(a).__name__}")
+    wanted = np.dtype([(name, kernel.dtype(field)) for name, field in fields], align=True)
+    if a.dtype != wanted:
+        raise KernelError(
+            f"{what} must be a {c_type} struct of {wanted.descr}, got {a.dtype.descr}"
+        )
+    return a

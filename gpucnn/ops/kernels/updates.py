@@ -1,7 +1,7 @@
 """Optimizer steps over flat arenas, in place, and the reductions over them.
 
-Factors that the `cpu` device forms in Python's float64 are formed here alike, and rounded once to the
-arenas' dtype when they are passed.
+Factors that the `cpu` device forms in Python's float64 are formed here alike, and rounded once to
+the arenas' dtype when they are passed.
 """
 
 from gpucnn.ops.contract.arrays import Array

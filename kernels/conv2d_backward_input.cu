@@ -19,31 +19,40 @@
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w read and dx written once from DRAM
 #include "conv_tile.cuh"
 
-// One axis of a phase: taps r = first + t·step, t < taps, of output row origin − t·back for the
-// phase's first row, one more for each row of the phase after it.
+// One axis of a phase, from row `cell` on: its rows cell + i·stride, i < cells, and its taps
+// r = first + t·step, t < taps, which meet output row p = origin + i − t·back.
 struct Phase {
-    int first, step, taps, origin, back;
+    int cell, cells, first, step, taps, origin, back;
+};
+struct Cell {
+    int n, i, j;  // image, row and column in the phase
 };
 
-// The phase of input row `cell` (any row of it; origin is that row's).
-DEVICE Phase phase_of(int cell, int pad, int stride, int dilation, int kernel) {
+DEVICE Phase phase_of(int cell, int pad, int stride, int dilation, int kernel, int size) {
     int a = stride, b = dilation;
     while (b) {
         const int rest = a % b;
         a = b;
         b = rest;
     }
-    const int step = stride / a;
+    const int step = stride / a, cells = (size - 1 - cell) / stride + 1;
     for (int r = 0; r < step && r < kernel; ++r)
         if ((cell + pad - r * dilation) % stride == 0)
-            return {r, step, (kernel - 1 - r) / step + 1, (cell + pad - r * dilation) / stride, dilation / a};
-    return {0, step, 0, 0, 0};
+            return {cell, cells, r, step, (kernel - 1 - r) / step + 1, (cell + pad - r * dilation) / stride,
+                    dilation / a};
+    return {cell, cells, 0, step, 0, 0, 0};
+}
+
+DEVICE Cell cell_of(uint32 column, const Phase& v, const Phase& u) {
+    const uint32 image = v.cells * u.cells, rest = column % image;
+    return {int(column / image), int(rest / u.cells), int(rest % u.cells)};
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
                       scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ ConvTile tile;
+    __shared__ Phase v, u;  // of rows and columns: too many numbers for every thread's registers
     const int filters = d.k / d.groups, channels = d.c / d.groups, kernel = d.r * d.s;
     const int phases_h = min(d.stride_h, d.h), phases_w = min(d.stride_w, d.w);
     const uint32 most = uint32(d.n) * ceil_div(d.h, phases_h) * ceil_div(d.w, phases_w);
@@ -53,47 +62,41 @@ conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restric
     block /= row_tiles;
     const uint32 col0 = block % col_tiles * TILE_N;
     block /= col_tiles;
-    const int i0 = block % phases_h;
-    block /= phases_h;
-    const int j0 = block % phases_w, group = block / phases_w;
-
-    // Rows and columns of dx in this phase: i0 + stride·(0 … height−1).
-    const int height = (d.h - 1 - i0) / d.stride_h + 1, width = (d.w - 1 - j0) / d.stride_w + 1;
-    const uint32 image = height * width, columns = d.n * image;
-    if (col0 >= columns) return;
-    const Phase v = phase_of(i0, d.pad_top, d.stride_h, d.dilation_h, d.r);
-    const Phase u = phase_of(j0, d.pad_left, d.stride_w, d.dilation_w, d.s);
-    const int taps = v.taps * u.taps;
+    const int group = block / phases_h / phases_w;
+    if (threadIdx.x == 0) {
+        v = phase_of(block % phases_h, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
+        u = phase_of(block / phases_h % phases_w, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
+    }
+    __syncthreads();
+    // The phase may have fewer columns than the largest, for which the grid is.
+    if (col0 >= uint32(d.n) * v.cells * u.cells) return;
 
     scalar_t sum[THREAD_M][THREAD_N];
     conv_tile<false>(
         tile, sum, w + (uint32(group * filters) * channels + row0) * kernel, kernel, channels - row0,
-        dy + uint32(group * filters) * d.p * d.q, d.p, d.q, 0, filters * taps,
+        dy + uint32(group * filters) * d.p * d.q, d.p, d.q, 0, filters * v.taps * u.taps,
         [&](int depth) {
-            const int k = depth / taps, rest = depth % taps, r = rest / u.taps, s = rest % u.taps;
+            const int taps = v.taps * u.taps, k = depth / taps, r = depth % taps / u.taps, s = depth % u.taps;
             const int h = -r * v.back, q = -s * u.back;
             return Tap{uint32(k) * d.p * d.q + uint32(h) * d.q + q, h, q,
                        k * channels * kernel + (v.first + r * v.step) * d.s + u.first + s * u.step};
         },
         [&](int col) {
-            const uint32 n = (col0 + col) / image, rest = (col0 + col) % image;
-            const int h = v.origin + int(rest / width), q = u.origin + int(rest % width);
-            return Column{n * d.k * d.p * d.q + uint32(h) * d.q + q, h, q, n < uint32(d.n)};
+            const Cell cell = cell_of(col0 + col, v, u);
+            const int h = v.origin + cell.i, q = u.origin + cell.j;
+            return Column{uint32(cell.n) * d.k * d.p * d.q + uint32(h) * d.q + q, h, q, cell.n < d.n};
         });
 
     const uint32 plane = d.h * d.w;
 #pragma unroll
     for (int j = 0; j < THREAD_N; ++j) {
-        const uint32 col = col0 + tile_col(j);
-        if (col >= columns) continue;
-        const uint32 n = col / image, rest = col % image;
-        scalar_t* const at = dx + (n * d.c * plane + (i0 + rest / width * d.stride_h) * d.w + j0 +
-                                   rest % width * d.stride_w);
+        const Cell cell = cell_of(col0 + tile_col(j), v, u);
+        if (cell.n >= d.n) continue;
+        scalar_t* const at = dx + (uint32(cell.n * d.c + group * channels + row0) * plane +
+                                   (v.cell + cell.i * d.stride_h) * d.w + u.cell + cell.j * d.stride_w);
 #pragma unroll
-        for (int i = 0; i < THREAD_M; ++i) {
-            const int row = row0 + tile_row(i);
-            if (row < channels) at[uint32(group * channels + row) * plane] = sum[i][j];
-        }
+        for (int i = 0; i < THREAD_M; ++i)
+            if (row0 + tile_row(i) < channels) at[tile_row(i) * plane] = sum[i][j];
     }
 }
 
@@ -105,8 +108,8 @@ conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t*
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
         const uint32 n = i / plane / d.c;
         const int c = i / plane % d.c;
-        const Phase v = phase_of(i % plane / d.w, d.pad_top, d.stride_h, d.dilation_h, d.r);
-        const Phase u = phase_of(i % plane % d.w, d.pad_left, d.stride_w, d.dilation_w, d.s);
+        const Phase v = phase_of(i % plane / d.w, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
+        const Phase u = phase_of(i % plane % d.w, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
         scalar_t sum = 0;
         for (int k = c * multiplier; k < (c + 1) * multiplier; ++k) {
             const scalar_t* const source = dy + (n * d.k + k) * d.p * d.q;

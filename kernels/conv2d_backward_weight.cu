@@ -35,6 +35,10 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 conv2d_backward_weight(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ x,
                        scalar_t* __restrict__ parts, Conv2dParams d, int slice) {
     __shared__ ConvTile tile;
+    // The taps' divisors are read from here: kept in registers, with their reciprocals, they spill.
+    __shared__ Conv2dParams geometry;
+    if (threadIdx.x == 0) geometry = d;
+    __syncthreads();
     const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
     const uint32 pixels = uint32(d.n) * d.p * d.q;
     const uint32 row_tiles = ceil_div(filters, TILE_M), col_tiles = ceil_div(depth, TILE_N);
@@ -50,18 +54,18 @@ conv2d_backward_weight(const scalar_t* __restrict__ dy, const scalar_t* __restri
     conv_tile<true>(
         tile, sum, dy + uint32(group * filters + row0) * d.p * d.q, d.p * d.q, filters - row0,
         x + uint32(group * channels) * d.h * d.w, d.h, d.w, first, min(first + slice, pixels),
-        [&](int k) { return pixel_tap(d, k); },
+        [&](int k) { return pixel_tap(geometry, k); },
         [&](int col) { return filter_column(d, col0 + col, depth); });
 
     scalar_t* const out = parts + part * d.k * depth;
 #pragma unroll
     for (int i = 0; i < THREAD_M; ++i) {
         const int row = row0 + tile_row(i);
+        if (row >= filters) continue;
+        scalar_t* const at = out + uint32(group * filters + row) * depth;
 #pragma unroll
-        for (int j = 0; j < THREAD_N; ++j) {
-            const int col = col0 + tile_col(j);
-            if (row < filters && col < depth) out[uint32(group * filters + row) * depth + col] = sum[i][j];
-        }
+        for (int j = 0; j < THREAD_N; ++j)
+            if (col0 + tile_col(j) < depth) at[col0 + tile_col(j)] = sum[i][j];
     }
 }
 

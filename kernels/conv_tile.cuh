@@ -45,7 +45,7 @@ struct Tap {
 struct Column {
     uint32 offset;
     int h, w;
-    bool there;
+    int there;
 };
 struct alignas(16) Vector {
     scalar_t at[kVector];
@@ -55,6 +55,7 @@ struct alignas(16) ConvTile {
     scalar_t a[2][TILE_K][TILE_M + kVector];
     scalar_t b[2][TILE_K][TILE_N + kVector];
     Tap taps[2][TILE_K];
+    Column columns[TILE_N];  // with ALONG_K, where a thread loads several columns
 };
 
 // The thread's place: its i-th row (column) of the tile is tile_row(i) (tile_col(i)).
@@ -70,7 +71,7 @@ DEVICE int tile_col(int i) {
 }
 
 DEVICE void multiply_tile(const ConvTile& tile, int buffer, scalar_t (&sum)[THREAD_M][THREAD_N]) {
-#pragma unroll
+#pragma unroll 2  // all of them would read further ahead than there are registers
     for (int k = 0; k < TILE_K; ++k) {
         Vector a[THREAD_M / kVector], b[THREAD_N / kVector];
 #pragma unroll
@@ -98,10 +99,8 @@ DEVICE void conv_tile(ConvTile& tile, scalar_t (&sum)[THREAD_M][THREAD_N], const
     const int t = threadIdx.x;
     const int along_k = t % TILE_K, row0 = t / TILE_K;  // A, and B with ALONG_K
     const int rows_apart = kThreads / TILE_K, k_apart = kThreads / TILE_N;
-    Column columns[ALONG_K ? kLoadsB : 1];
-#pragma unroll
-    for (int i = 0; i < (ALONG_K ? kLoadsB : 1); ++i)
-        columns[i] = column(ALONG_K ? row0 + i * rows_apart : t % TILE_N);
+    const Column mine = column(t % TILE_N);
+    if (ALONG_K && t < TILE_N) tile.columns[t] = mine;
 #pragma unroll
     for (int i = 0; i < THREAD_M; ++i)
 #pragma unroll
@@ -113,15 +112,15 @@ DEVICE void conv_tile(ConvTile& tile, scalar_t (&sum)[THREAD_M][THREAD_N], const
     };
     const auto load = [&](int buffer) {
         const int a_offset = tile.taps[buffer][along_k].a;
+        const int rows_here = a_offset >= 0 ? rows - row0 : 0;
 #pragma unroll
-        for (int i = 0; i < kLoadsA; ++i) {
-            const int row = row0 + i * rows_apart;
-            next_a[i] = a_offset >= 0 && row < rows ? a[uint32(row) * a_stride + a_offset] : scalar_t(0);
-        }
+        for (int i = 0; i < kLoadsA; ++i)
+            next_a[i] = i * rows_apart < rows_here ? a[uint32(row0 + i * rows_apart) * a_stride + a_offset]
+                                                   : scalar_t(0);
 #pragma unroll
         for (int i = 0; i < kLoadsB; ++i) {
             const Tap at = tile.taps[buffer][ALONG_K ? along_k : t / TILE_N + i * k_apart];
-            const Column& col = columns[ALONG_K ? i : 0];
+            const Column col = ALONG_K ? tile.columns[row0 + i * rows_apart] : mine;
             const bool inside = col.there && at.a >= 0 && uint32(col.h + at.h) < uint32(height) &&
                                 uint32(col.w + at.w) < uint32(width);
             next_b[i] = inside ? source[col.offset + at.offset] : scalar_t(0);

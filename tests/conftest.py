@@ -6,7 +6,7 @@ from hypothesis import settings
 import gpucnn
 from gpucnn.ops.base import Ops
 
-DEVICES = ["cpu"]
+DEVICES = ["cpu", "emulator"]
 DTYPES = ["float32", "float64"]
 
 # The same examples on every run, and no deadline: the suite asserts nothing about time.

@@ -4,19 +4,24 @@ import re
 
 from gpucnn.errors import DeviceError
 from gpucnn.ops.base import Array, Ops
+from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.ops.numpy_ops import NumpyOps
+from gpucnn.runtime.emulator import EmulatorLauncher
 
 __all__ = ["Array", "Ops", "get_ops"]
 
 
 def get_ops(device: str = "cpu") -> Ops:
-    """The operations of `device`: "cpu"; DeviceError for a device that is not there.
+    """The operations of `device`; DeviceError for a device that is not there.
 
-    There is no fallback: asking for "cuda" never computes on the CPU.
+    "cpu": NumPy. "emulator": the CUDA kernels, compiled by g++ and run on the CPU, for tests. There
+    is no fallback: asking for "cuda" never computes on the CPU.
     """
     if device == "cpu":
         return NumpyOps()
-    if re.fullmatch(r"cuda(:\d+)?|emulator", str(device)):
+    if device == "emulator":
+        return KernelOps(EmulatorLauncher())
+    if re.fullmatch(r"cuda(:\d+)?", str(device)):
         raise DeviceError(
             f"device {device!r} is not available: this version of gpucnn has no CUDA kernels yet;"
             " use --device cpu"

@@ -52,7 +52,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
                       scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ ConvTile tile;
-    __shared__ Phase v, u;  // of rows and columns: too many numbers for every thread's registers
+    // Too many numbers for every thread's registers: the phase along both axes, the first column.
+    __shared__ Phase v, u;
+    __shared__ uint32 col0;
     const int filters = d.k / d.groups, channels = d.c / d.groups, kernel = d.r * d.s;
     const int phases_h = min(d.stride_h, d.h), phases_w = min(d.stride_w, d.w);
     const uint32 most = uint32(d.n) * ceil_div(d.h, phases_h) * ceil_div(d.w, phases_w);
@@ -60,10 +62,11 @@ conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restric
     uint32 block = blockIdx.x;
     const int row0 = block % row_tiles * TILE_M;
     block /= row_tiles;
-    const uint32 col0 = block % col_tiles * TILE_N;
+    const uint32 col_tile = block % col_tiles;
     block /= col_tiles;
     const int group = block / phases_h / phases_w;
     if (threadIdx.x == 0) {
+        col0 = col_tile * TILE_N;
         v = phase_of(block % phases_h, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
         u = phase_of(block / phases_h % phases_w, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
     }

@@ -1,4 +1,4 @@
-"""Linear and the losses on kernels: tile edges, chunks, alignment, wrong labels, order of blocks."""
+"""Linear and the losses on kernels: tile edges, chunks, alignment, wrong labels, block order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 
 from gpucnn.ops.base import Ops
-from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.ops.kernels import dense as kernels
 from gpucnn.ops.kernels.dense import DEPTH, MULTIPROCESSORS, GemmPlan
-from gpucnn.runtime.emulator import EmulatorLauncher
-from tests.kernels.test_elementwise import unaligned
+from tests.kernels.devices import poisoned
+from tests.kernels.shifted import shifted
 from tests.ops.harness import call, normal, rng
 from tests.ops.test_dense import check_cross_entropy, check_squared_error
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Ops:
-    return KernelOps(EmulatorLauncher())
+    return poisoned()
 
 
 def integers(shape: Any, dtype: str, seed: int = 0) -> np.ndarray:
@@ -99,7 +98,7 @@ def test_linear_of_unaligned_arrays(emulator: Ops, dtype: str) -> None:
     """Sizes of whole vectors, at addresses that are not."""
     x, w, dy = (normal(s, dtype, i) for i, s in enumerate([(40, 32), (36, 32), (40, 36)]))
     expected = [emulator.linear_forward(x, w), *emulator.linear_backward(dy, x, w)]
-    x, w, dy = unaligned(x), unaligned(w), unaligned(dy)
+    x, w, dy = shifted(x), shifted(w), shifted(dy)
     moved = [emulator.linear_forward(x, w), *emulator.linear_backward(dy, x, w)]
     for first, second in zip(expected, moved, strict=True):
         np.testing.assert_array_equal(first, second)
@@ -213,7 +212,7 @@ def test_squared_error_does_not_depend_on_alignment(emulator: Ops, dtype: str) -
     """Not even the order of its sum."""
     y, target = normal((3, 1111), dtype), normal((3, 1111), dtype, 1)
     expected = emulator.mean_squared_error(y, target)
-    moved = emulator.mean_squared_error(unaligned(y), unaligned(target))
+    moved = emulator.mean_squared_error(shifted(y), shifted(target))
     for first, second in zip(expected, moved, strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -234,7 +233,7 @@ WORK: list[Callable[[Ops], Any]] = [
 def test_the_order_of_blocks_does_not_matter(emulator: Ops, work: Callable[[Ops], Any]) -> None:
     """Twice the same bits, and again with the blocks shuffled."""
     expected = work(emulator)
-    shuffled = [KernelOps(EmulatorLauncher(block_order=order)) for order in (1, 2)]
+    shuffled = [poisoned(block_order=order) for order in (1, 2)]
     for ops in (emulator, *shuffled):
         for first, second in zip(expected, work(ops), strict=True):
             np.testing.assert_array_equal(first, second)

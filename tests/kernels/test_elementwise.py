@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from gpucnn.ops.base import Ops
-from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.ops.kernels import base
 from gpucnn.ops.kernels.elementwise import WARP_COLUMNS, row_launch, vectors
-from gpucnn.runtime.emulator import EmulatorLauncher
+from tests.kernels.devices import poisoned
+from tests.kernels.shifted import shifted
 from tests.ops.harness import call, normal
 from tests.ops.test_elementwise import ACTIVATIONS, check_activation, softmax_terms
 from tests.oracles import dense
@@ -22,17 +22,7 @@ COUNTS = [1, 2, 3, 4, 5, 7, 9, 511, 513, 1023, 1025]
 
 @pytest.fixture(scope="module")
 def emulator() -> Ops:
-    return KernelOps(EmulatorLauncher())
-
-
-def unaligned(a: np.ndarray) -> np.ndarray:
-    """A copy of `a` that does not begin at a multiple of 16 bytes."""
-    buffer = np.empty(a.size + 1, a.dtype)
-    first = 1 if buffer.ctypes.data % 16 == 0 else 0
-    out = buffer[first : first + a.size].reshape(a.shape)
-    out[...] = a
-    assert out.ctypes.data % 16 != 0
-    return out
+    return poisoned()
 
 
 def check_tails(ops: Ops, name: str, counts: list[int] = COUNTS) -> None:
@@ -104,7 +94,7 @@ def test_alignment_does_not_change_a_bit(
     arrays = [normal(1027, dtype, i) for i in range(inputs)]
     expected = getattr(emulator, method)(*arrays, **kw)
     for moved in range(inputs):
-        mixed = [unaligned(a) if i == moved else a for i, a in enumerate(arrays)]
+        mixed = [shifted(a) if i == moved else a for i, a in enumerate(arrays)]
         np.testing.assert_array_equal(getattr(emulator, method)(*mixed, **kw), expected)
 
 
@@ -157,12 +147,10 @@ def test_joins_of_unaligned_arrays_and_small_grids(
     emulator: Ops, monkeypatch: pytest.MonkeyPatch, dtype: str
 ) -> None:
     monkeypatch.setattr(base, "GRID_STRIDE_BLOCKS", 1)
-    parts = [unaligned(normal((3, 300, 8), dtype, i)) for i in range(2)]
+    parts = [shifted(normal((3, 300, 8), dtype, i)) for i in range(2)]
     joined = emulator.concat(parts, axis=1)
     np.testing.assert_array_equal(joined, np.concatenate(parts, axis=1))
-    for piece, part in zip(
-        emulator.split(unaligned(joined), [300, 300], axis=1), parts, strict=True
-    ):
+    for piece, part in zip(emulator.split(shifted(joined), [300, 300], axis=1), parts, strict=True):
         np.testing.assert_array_equal(piece, part)
 
 
@@ -178,5 +166,5 @@ BLOCKS: list[Callable[[Ops], Any]] = [
 def test_the_order_of_blocks_does_not_matter(emulator: Ops, work: Callable[[Ops], Any]) -> None:
     expected = work(emulator)
     for order in (1, 2):
-        shuffled = KernelOps(EmulatorLauncher(block_order=order))
+        shuffled = poisoned(block_order=order)
         np.testing.assert_array_equal(work(shuffled), expected)

@@ -6,6 +6,7 @@ For tests and for understanding a kernel; slow, and never a fallback. See docs/e
 import ctypes
 import dataclasses
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,20 @@ import numpy as np
 
 from gpucnn.errors import KernelError
 from gpucnn.runtime.emulator_build import build_kernel, build_runtime
+from gpucnn.runtime.emulator_checked import (
+    ACCESSES,
+    SPACES,
+    Finding,
+    KernelMetric,
+    Launch,
+    LineMetric,
+    RawFinding,
+    RawMetric,
+    TrackedNumpy,
+    arrays_of,
+    regions_of,
+    source_lines,
+)
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
 
 # The scheduler's state is the library's own: one launch at a time.
@@ -29,7 +44,7 @@ class EmulatorLauncher(Launcher):
     """
 
     name = "emulator"
-    xp = np
+    xp: Any = np
 
     def __init__(
         self,
@@ -41,6 +56,13 @@ class EmulatorLauncher(Launcher):
         self.folder = folder
         self.checked = checked
         self.block_order = block_order
+        self.findings: list[Finding] = []
+        """Checked mode: what the last launch found."""
+        self._lines: Counter[tuple[tuple[str, str, str, str, int], str]] = Counter()
+        self._kernels: Counter[tuple[str, str]] = Counter()
+        self._tracked = TrackedNumpy()
+        if checked:
+            self.xp = self._tracked
 
     def synchronize(self) -> None:
         """A launch has finished when it returns."""
@@ -56,9 +78,64 @@ class EmulatorLauncher(Launcher):
         self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], shared_bytes: int
     ) -> None:
         library = load(kernel.file, kernel.source, kernel.macros, self.checked)
-        error = self._run(library, kernel, grid, block, args, shared_bytes)
+        with _ONE_LAUNCH:
+            run = self._run_checked if self.checked else self._run
+            error = run(library, kernel, grid, block, args, shared_bytes)
+        found = [str(finding) for finding in self.findings]
         if error is not None:
-            raise KernelError(f"{kernel.symbol}: {error}")
+            found.append(f"synccheck: {error}")
+        if found:
+            more = [f"... and {len(found) - 10} more places"] if len(found) > 10 else []
+            raise KernelError(f"{kernel.symbol}: " + "\n  ".join(found[:10] + more))
+
+    def _run_checked(
+        self,
+        library: ctypes.CDLL,
+        kernel: Kernel,
+        grid: Dim,
+        block: Dim,
+        args: Sequence[Any],
+        shared_bytes: int,
+    ) -> str | None:
+        """Run with every access checked; fills `findings` and the metrics."""
+        arrays = arrays_of((p.name for p in kernel.parameters), args)
+        regions = regions_of(arrays, self._tracked)
+        runtime().gpucnn_check_begin(regions, ctypes.c_size_t(len(regions)))
+        try:
+            error = self._run(library, kernel, grid, block, args, shared_bytes)
+        finally:
+            runtime().gpucnn_check_end(regions)
+        launch = Launch(kernel.symbol, str(library._name), grid, block, arrays)
+        self.findings = [launch.finding(raw) for raw in _table("gpucnn_findings", RawFinding)]
+        metrics = _table("gpucnn_metrics", RawMetric)
+        lines = source_lines(launch.library, tuple(raw.code for raw in metrics))
+        for raw, line in zip(metrics, lines, strict=True):
+            space, access = SPACES[raw.space], ACCESSES[raw.access]
+            key = (kernel.symbol, line, space, access, int(raw.size))
+            for field in ("requests", "units", "bytes"):
+                self._lines[key, field] += getattr(raw, field)
+            if space == "global":
+                moved = "stored" if access == "store" else "loaded"
+                self._kernels[kernel.symbol, moved] += 32 * raw.units
+        self._kernels[kernel.symbol, "launches"] += 1
+        for region in regions:
+            self._kernels[kernel.symbol, "minimum_loaded"] += region.loaded
+            self._kernels[kernel.symbol, "minimum_stored"] += region.stored
+        return error
+
+    @property
+    def metrics(self) -> list[LineMetric]:
+        """Checked mode: memory requests by kernel and source line, over all launches so far."""
+        keys = sorted({key for key, _ in self._lines})
+        fields = ("requests", "units", "bytes")
+        return [LineMetric(*key, *(self._lines[key, f] for f in fields)) for key in keys]
+
+    @property
+    def kernel_metrics(self) -> list[KernelMetric]:
+        """Checked mode: bytes of global memory by kernel, over all launches so far."""
+        fields = ("launches", "loaded", "stored", "minimum_loaded", "minimum_stored")
+        names = sorted({name for name, _ in self._kernels})
+        return [KernelMetric(name, *(self._kernels[name, f] for f in fields)) for name in names]
 
     def _run(
         self,
@@ -72,23 +149,32 @@ class EmulatorLauncher(Launcher):
         """Run the kernel; the text of a barrier's or warp operation's failure, or None."""
         held = [_address(a) for a in args]
         pointers = (ctypes.c_void_p * len(held))(*(ctypes.addressof(value) for value in held))
-        with _ONE_LAUNCH:
-            error = runtime().gpucnn_run(
-                ctypes.byref(ctypes.c_char.in_dll(library, f"gpucnn_image_{kernel.symbol}")),
-                pointers,
-                (ctypes.c_uint * 3)(*grid),
-                (ctypes.c_uint * 3)(*block),
-                ctypes.c_size_t(shared_bytes),
-                int(kernel.scalar == "float32"),
-                self._order(grid),
-            )
+        order = self._order(grid)
+        error = runtime().gpucnn_run(
+            ctypes.byref(ctypes.c_char.in_dll(library, f"gpucnn_image_{kernel.symbol}")),
+            pointers,
+            (ctypes.c_uint * 3)(*grid),
+            (ctypes.c_uint * 3)(*block),
+            ctypes.c_size_t(shared_bytes),
+            int(kernel.scalar == "float32"),
+            None if order is None else order.ctypes.data_as(ctypes.c_void_p),
+        )
         return None if error is None else error.decode()
 
     def _order(self, grid: Dim) -> Any:
         if self.block_order is None:
             return None
         order = np.random.default_rng(self.block_order).permutation(grid[0] * grid[1] * grid[2])
-        return order.astype(np.uint32).ctypes.data_as(ctypes.c_void_p)
+        return order.astype(np.uint32)
+
+
+def _table(function: str, row: Any) -> list[Any]:
+    """The rows of a table of the checker."""
+    count = ctypes.c_size_t()
+    get = getattr(runtime(), function)
+    get.restype = ctypes.POINTER(row)
+    rows = get(ctypes.byref(count))
+    return [row.from_buffer_copy(rows[i]) for i in range(count.value)]
 
 
 def _address(a: Any) -> Any:

@@ -20,8 +20,8 @@ from gpucnn.errors import DeviceError, KernelError
 _INCLUDE = Path(__file__).parent / "emulator_include"
 _FLAGS = ("-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast", "-Wno-unknown-pragmas")
 # For checked mode every access calls the checker, whole as the source has it: scalar replacement
-# would split a float4.
-_CHECKED_FLAGS = ("-O1", "-g", "-fsanitize=thread", "-fno-tree-sra", "-DGPUCNN_CHECKED")
+# would split a float4. DWARF 5 as g++ writes it loses the file names of #line.
+_CHECKED_FLAGS = ("-O1", "-gdwarf-4", "-fsanitize=thread", "-fno-tree-sra", "-DGPUCNN_CHECKED")
 _KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\s*\(")
 # The linker names the ends of the section; without __shared__ variables there is none.
 _IMAGES = """

@@ -28,12 +28,8 @@ namespace {
 constexpr unsigned char kPoison = 0xff;  // NaN as a float, and a wild index
 constexpr unsigned kFull = 0xffffffffu;
 
-struct Worker {
-    Context context;
-    char* stack;
-};
-
 std::vector<Worker*> workers, idle;
+Worker* ended;  // whose thread has just been ended in the middle of its work
 Context scheduler;
 std::size_t begun;  // threads of the block that have been begun
 const Image* image;
@@ -55,7 +51,7 @@ std::string place(const Fiber& f) {
 }
 
 std::string block_place() {
-    const uint3 b = gpucnn_block_idx;
+    const uint3 b = gpucnn_indices.block_idx;
     return "block (" + std::to_string(b.x) + ", " + std::to_string(b.y) + ", " + std::to_string(b.z) +
            ")";
 }
@@ -68,7 +64,7 @@ void work() {
         while (begun < fibers.size()) {
             running = &fibers[begun++];
             running->worker = own;
-            gpucnn_current = &running->thread;
+            gpucnn_indices.current = &running->thread;
             image->call(arguments);
             running->state = State::Done;
         }
@@ -79,13 +75,22 @@ void work() {
 
 void wait(State state) {
     running->state = state;
-    switch_to(static_cast<Worker*>(running->worker)->context, scheduler);
+    switch_to(running->worker->context, scheduler);
+}
+
+// Goes on with a worker; one whose thread was ended in the middle of its work starts afresh.
+void enter(Worker* worker) {
+    switch_to(scheduler, worker->context);
+    if (!ended) return;
+    prepare(ended->context, ended->stack, work);
+    idle.push_back(ended);
+    ended = nullptr;
 }
 
 void resume(Fiber& f) {
     running = &f;
-    gpucnn_current = &f.thread;
-    switch_to(scheduler, static_cast<Worker*>(f.worker)->context);
+    gpucnn_indices.current = &f.thread;
+    enter(f.worker);
 }
 
 // The lanes of a warp that exist: fewer than 32 in a block's last warp.
@@ -111,6 +116,7 @@ void complete_warp(Fiber* warp, unsigned mask) {
     }
     for (unsigned lane = 0; lane < 32; ++lane)
         if (mask >> lane & 1u) warp[lane].state = State::Ready;
+    checker::warp(std::size_t(warp - fibers.data()), mask);
 }
 
 // Lets those lanes go on that all wait in an operation of the same mask.
@@ -144,6 +150,7 @@ bool release_barrier() {
         if (f.state == State::Barrier) ++waiting, votes += f.wait.predicate;
     }
     if (!waiting) return false;
+    checker::barrier();
     for (Fiber& f : fibers) {
         if (f.state != State::Barrier) continue;
         f.wait.result = f.wait.vote == Vote::Count  ? votes
@@ -170,8 +177,9 @@ std::string stuck() {
     return text;
 }
 
-void run_block() {
-    const dim3 size = gpucnn_block_dim;
+// Whether every thread has come to its end.
+bool run_block() {
+    const dim3 size = gpucnn_indices.block_dim;
     std::memset(image->shared, kPoison, std::size_t(image->shared_end - image->shared));
     std::memset(dynamic.data(), kPoison, dynamic.size());
     for (std::size_t i = 0; i < fibers.size(); ++i) {
@@ -180,17 +188,20 @@ void run_block() {
         fibers[i].state = State::Begin;
     }
     begun = 0;
-    while (begun < fibers.size() && failure.empty()) switch_to(scheduler, idle.back()->context);
+    checker::begin_block();
+    while (begun < fibers.size() && failure.empty()) enter(idle.back());
     while (failure.empty()) {
         if (!release_warps() && !release_barrier()) {
             const bool done = std::all_of(fibers.begin(), fibers.end(),
                                           [](const Fiber& f) { return f.state == State::Done; });
-            if (!done) failure = stuck();
-            return;
+            if (!done && !checker::ended_a_thread()) failure = stuck();
+            if (done) checker::end_block();
+            return done;
         }
         for (Fiber& f : fibers)
             if (f.state == State::Ready && failure.empty()) resume(f);
     }
+    return false;
 }
 
 bool reserve_workers(std::size_t count) {
@@ -213,16 +224,14 @@ void reset_workers() {
 
 }  // namespace
 
-void fail(const std::string& text) {
-    failure = block_place() + ": " + text;
+void end_thread() {
+    ended = running->worker;
     wait(State::Done);
 }
 
 extern "C" {
 
-Thread* gpucnn_current;
-uint3 gpucnn_block_idx;
-dim3 gpucnn_block_dim, gpucnn_grid_dim;
+Indices gpucnn_indices;
 
 int gpucnn_barrier(const char* operation, Vote vote, int predicate, Place at) {
     running->wait = {operation, at, 0, predicate != 0, vote, 0, nullptr, nullptr, 0, 0};
@@ -236,8 +245,10 @@ int gpucnn_warp(const char* operation, unsigned mask, int predicate, const void*
     const unsigned lanes = mask & existing(running->thread.warp * std::size_t(32));
     running->wait = {operation, at, lanes, predicate != 0, Vote::Any, 0, value, out, size, unsigned(source)};
     running->state = State::Warp;
-    if (!(mask >> running->thread.lane & 1u))
-        fail(place(*running) + ", but the mask leaves that lane out");
+    if (!(mask >> running->thread.lane & 1u)) {
+        failure = block_place() + ": " + place(*running) + ", but the mask leaves that lane out";
+        end_thread();
+    }
     wait(State::Warp);
     return running->wait.result;
 }
@@ -249,8 +260,8 @@ void* gpucnn_dynamic_shared() { return dynamic.data(); }
 const char* gpucnn_run(const Image* kernel, void** args, const unsigned grid[3],
                        const unsigned block[3], std::size_t shared_bytes, int flush_denormals,
                        const unsigned* order) {
-    gpucnn_grid_dim = {grid[0], grid[1], grid[2]};
-    gpucnn_block_dim = {block[0], block[1], block[2]};
+    gpucnn_indices.grid_dim = {grid[0], grid[1], grid[2]};
+    gpucnn_indices.block_dim = {block[0], block[1], block[2]};
     fibers.assign(std::size_t(block[0]) * block[1] * block[2], Fiber{});
     if (!reserve_workers(fibers.size())) return "no memory for the threads' stacks";
     dynamic.resize(shared_bytes);
@@ -262,17 +273,18 @@ const char* gpucnn_run(const Image* kernel, void** args, const unsigned grid[3],
     if (flush_denormals) _mm_setcsr(control | 0x8040u);  // FTZ and DAZ, as NVRTC's -ftz=true
 #endif
     const std::size_t blocks = std::size_t(grid[0]) * grid[1] * grid[2];
-    for (std::size_t i = 0; i < blocks && failure.empty(); ++i) {
+    checker::begin_launch(*kernel);
+    bool whole = true;
+    for (std::size_t i = 0; i < blocks && whole; ++i) {
         const unsigned b = order ? order[i] : unsigned(i);
-        gpucnn_block_idx = {b % grid[0], b / grid[0] % grid[1], b / (grid[0] * grid[1])};
-        run_block();
+        gpucnn_indices.block_idx = {b % grid[0], b / grid[0] % grid[1], b / (grid[0] * grid[1])};
+        whole = run_block();
     }
 #if defined(__x86_64__)
     _mm_setcsr(control);
 #endif
-    if (failure.empty()) return nullptr;
-    reset_workers();
-    return failure.c_str();
+    if (!whole) reset_workers();
+    return failure.empty() ? nullptr : failure.c_str();
 }
 
 }  // extern "C"

@@ -68,15 +68,24 @@ struct Place {
 
 enum class Vote { Count, Any, All };
 
+// What the index variables of a kernel read.
+struct Indices {
+    Thread* current;
+    uint3 block_idx;
+    dim3 block_dim, grid_dim;
+};
+
 extern "C" {
-extern Thread* gpucnn_current;
-extern uint3 gpucnn_block_idx;
-extern dim3 gpucnn_block_dim, gpucnn_grid_dim;
+extern Indices gpucnn_indices;
 int gpucnn_barrier(const char* operation, Vote vote, int predicate, Place at);
 int gpucnn_warp(const char* operation, unsigned mask, int predicate, const void* value, void* out,
                 std::size_t size, int source, Place at);
 void* gpucnn_dynamic_shared();
+void gpucnn_note_atomic(const void* address, std::size_t size);
 }
+
+// Checked mode compiles with -fsanitize=thread; what carries this attribute is not checked.
+#define GPUCNN_UNCHECKED __attribute__((no_sanitize("thread")))
 
 inline void* dynamic_shared() { return gpucnn_dynamic_shared(); }
 
@@ -92,20 +101,20 @@ inline unsigned vote(const char* operation, unsigned mask, int predicate, Place 
 
 // A kernel called with the addresses of its arguments, as cuLaunchKernel takes them.
 template <class... Args, std::size_t... I>
-inline void unpack(void (*kernel)(Args...), void** args, std::index_sequence<I...>) {
+GPUCNN_UNCHECKED inline void unpack(void (*kernel)(Args...), void** args, std::index_sequence<I...>) {
     kernel(*static_cast<std::remove_cv_t<Args>*>(args[I])...);
 }
 template <class... Args>
-inline void call(void (*kernel)(Args...), void** args) {
+GPUCNN_UNCHECKED inline void call(void (*kernel)(Args...), void** args) {
     unpack(kernel, args, std::index_sequence_for<Args...>{});
 }
 
 }  // namespace gpucnn_emulator
 
-#define threadIdx (gpucnn_emulator::gpucnn_current->thread_idx)
-#define blockIdx (gpucnn_emulator::gpucnn_block_idx)
-#define blockDim (gpucnn_emulator::gpucnn_block_dim)
-#define gridDim (gpucnn_emulator::gpucnn_grid_dim)
+#define threadIdx (gpucnn_emulator::gpucnn_indices.current->thread_idx)
+#define blockIdx (gpucnn_emulator::gpucnn_indices.block_idx)
+#define blockDim (gpucnn_emulator::gpucnn_indices.block_dim)
+#define gridDim (gpucnn_emulator::gpucnn_indices.grid_dim)
 #define warpSize 32
 
 // The caller's place in the source: defaults of __builtin_FILE and _LINE are read where the call is.
@@ -133,25 +142,25 @@ inline void __threadfence_block() {}
 // A shuffle takes from a lane of the own segment of `width` lanes, or from itself beyond its end.
 template <class T>
 inline T __shfl_sync(unsigned mask, T value, int lane, int width = 32, GPUCNN_PLACE) {
-    const int own = gpucnn_emulator::gpucnn_current->lane, base = own / width * width;
+    const int own = gpucnn_emulator::gpucnn_indices.current->lane, base = own / width * width;
     const int source = base + (lane % width + width) % width;
     return gpucnn_emulator::shuffle("__shfl_sync", mask, value, source, GPUCNN_AT);
 }
 template <class T>
 inline T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, GPUCNN_PLACE) {
-    const int own = gpucnn_emulator::gpucnn_current->lane;
+    const int own = gpucnn_emulator::gpucnn_indices.current->lane;
     const int source = own % width + int(delta) < width ? own + int(delta) : own;
     return gpucnn_emulator::shuffle("__shfl_down_sync", mask, value, source, GPUCNN_AT);
 }
 template <class T>
 inline T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, GPUCNN_PLACE) {
-    const int own = gpucnn_emulator::gpucnn_current->lane;
+    const int own = gpucnn_emulator::gpucnn_indices.current->lane;
     const int source = own % width >= int(delta) ? own - int(delta) : own;
     return gpucnn_emulator::shuffle("__shfl_up_sync", mask, value, source, GPUCNN_AT);
 }
 template <class T>
 inline T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32, GPUCNN_PLACE) {
-    const int own = gpucnn_emulator::gpucnn_current->lane, other = own ^ bits;
+    const int own = gpucnn_emulator::gpucnn_indices.current->lane, other = own ^ bits;
     const int source = other / width <= own / width ? other : own;
     return gpucnn_emulator::shuffle("__shfl_xor_sync", mask, value, source, GPUCNN_AT);
 }
@@ -168,9 +177,23 @@ inline unsigned __activemask() { return 0xffffffffu; }
 
 template <class T>
 inline T __ldg(const T* address) { return *address; }
+
+// One thread runs at a time, so a read and a write in a row are atomic.
 template <class T>
-inline T atomicAdd(T* address, T value) { T old = *address; *address = old + value; return old; }
-inline unsigned atomicMax(unsigned* a, unsigned v) { unsigned old = *a; *a = old > v ? old : v; return old; }
+GPUCNN_UNCHECKED inline T gpucnn_replace(T* address, T value) { const T old = *address; *address = value; return old; }
+template <class T>
+GPUCNN_UNCHECKED inline T gpucnn_value(const T* address) { return *address; }
+template <class T>
+inline T atomicAdd(T* address, T value) {
+    gpucnn_emulator::gpucnn_note_atomic(address, sizeof value);
+    return gpucnn_replace(address, T(gpucnn_value(address) + value));
+}
+template <class T>
+inline T atomicMax(T* address, T value) {
+    gpucnn_emulator::gpucnn_note_atomic(address, sizeof value);
+    const T old = gpucnn_value(address);
+    return gpucnn_replace(address, old > value ? old : value);
+}
 
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned((std::uint64_t(a) * b) >> 32); }
 inline int __popc(unsigned v) { return __builtin_popcount(v); }

@@ -34,8 +34,6 @@ struct Context {
 extern "C" void gpucnn_switch(void** save, void* load);
 asm(R"(
     .text
-    .globl gpucnn_switch
-    .hidden gpucnn_switch
     .type gpucnn_switch, @function
 gpucnn_switch:
     pushq %rbp

@@ -31,18 +31,33 @@ struct Wait {
     unsigned source;
 };
 
+struct Worker {
+    Context context;
+    char* stack;
+};
+
 struct Fiber {
     Thread thread;
     State state;
     Wait wait;
-    void* worker;
+    Worker* worker;
 };
 
 extern std::vector<Fiber> fibers;
 extern Fiber* running;
 extern std::vector<unsigned char> dynamic;
 
-// Ends the launch with an error; does not return to the kernel.
-void fail(const std::string& text);
+// Ends the running thread where it stands.
+void end_thread();
+
+// What the scheduler tells the checker (gpucnn_checker.cpp); nothing happens in normal mode.
+namespace checker {
+void begin_launch(const Image& image);
+void begin_block();
+void barrier();                             // every live thread of the block has met
+void warp(std::size_t first, unsigned mask);  // lanes of a warp have met
+void end_block();
+bool ended_a_thread();
+}  // namespace checker
 
 }  // namespace gpucnn_emulator

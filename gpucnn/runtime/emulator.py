@@ -19,17 +19,15 @@ from gpucnn.runtime.emulator_build import build_kernel, build_runtime
 from gpucnn.runtime.emulator_checked import (
     ACCESSES,
     SPACES,
-    Finding,
-    KernelMetric,
     Launch,
-    LineMetric,
     RawFinding,
     RawMetric,
     TrackedNumpy,
     arrays_of,
     regions_of,
-    source_lines,
 )
+from gpucnn.runtime.emulator_report import Finding, KernelMetric, LineMetric, table
+from gpucnn.runtime.emulator_symbols import source_lines
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
 
 # The scheduler's state is the library's own: one launch at a time.
@@ -136,6 +134,10 @@ class EmulatorLauncher(Launcher):
         fields = ("launches", "loaded", "stored", "minimum_loaded", "minimum_stored")
         names = sorted({name for name, _ in self._kernels})
         return [KernelMetric(name, *(self._kernels[name, f] for f in fields)) for name in names]
+
+    def report(self) -> str:
+        """Checked mode: both metrics as a table."""
+        return table(self.kernel_metrics, self.metrics)
 
     def _run(
         self,

@@ -4,18 +4,15 @@ The structs mirror emulator_include/gpucnn_findings.h.
 """
 
 import ctypes
-import re
-import shutil
-import subprocess
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 
-from gpucnn.errors import DeviceError
+from gpucnn.runtime.emulator_report import Finding
+from gpucnn.runtime.emulator_symbols import shared_variables, source_lines
 
 _U32, _U64, _TEXT = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_char_p
 _POISON = 0xFF
@@ -45,64 +42,6 @@ class RawRegion(ctypes.Structure):
         [(n, _U64) for n in ("begin", "end", "origin")]
         + [("granule", _U32), ("initialised", ctypes.c_void_p), ("loaded", _U64), ("stored", _U64)]
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fault at one place of a kernel, and how often it came up."""
-
-    check: str
-    """memcheck, initcheck, racecheck or synccheck."""
-    kernel: str
-    line: str
-    """Where in the source, as kernels/x.cu:12."""
-    thread: tuple[int, int, int]
-    block: tuple[int, int, int]
-    address: int
-    size: int
-    text: str
-    count: int
-
-    def __str__(self) -> str:
-        times = f" ({self.count} times)" if self.count > 1 else ""
-        place = f"{self.line}, thread {self.thread} of block {self.block}"
-        return f"{self.check}: {place}: {self.text}{times}"
-
-
-@dataclass(frozen=True)
-class LineMetric:
-    """How the accesses of one source line use memory, over all launches so far."""
-
-    kernel: str
-    line: str
-    space: str
-    """global or shared."""
-    access: str
-    """load, store or atomic."""
-    size: int
-    """Bytes of one lane's access."""
-    requests: int
-    """Accesses of a warp."""
-    units: int
-    """32-byte sectors of global memory, wavefronts of shared memory."""
-    bytes: int
-    """Bytes that the lanes asked for."""
-
-    @property
-    def per_request(self) -> float:
-        return self.units / self.requests
-
-
-@dataclass(frozen=True)
-class KernelMetric:
-    """Global memory that a kernel moves, beside the bytes it touches: what it must move."""
-
-    kernel: str
-    launches: int
-    loaded: int
-    stored: int
-    minimum_loaded: int
-    minimum_stored: int
 
 
 @dataclass(frozen=True)
@@ -247,48 +186,5 @@ class Launch:
         return source_lines(self.library, (code,))[0]
 
 
-@dataclass(frozen=True)
-class SharedVariable:
-    """A __shared__ variable: its place in the kernel's library."""
-
-    name: str
-    offset: int
-    size: int
-    section: str
-
-
-@cache
-def shared_variables(library: str) -> list[SharedVariable]:
-    """The variables of a kernel's library, from its symbol table; static ones of functions."""
-    text = _tool("objdump", "-t", "-C", library)
-    pattern = r"^([0-9a-f]+) .{6}O (\S+)\s+([0-9a-f]+)\s+(\w+)(?:\(.*\))?::(\w+)$"
-    return [
-        SharedVariable(name, int(offset, 16), int(size, 16), section)
-        for offset, section, size, _, name in re.findall(pattern, text, flags=re.MULTILINE)
-    ]
-
-
-def _tool(name: str, *arguments: str) -> str:
-    """What a program of binutils prints."""
-    found = shutil.which(name)
-    if found is None:
-        raise DeviceError(f"checked mode needs {name}: install binutils")
-    return subprocess.run([found, *arguments], capture_output=True, text=True, check=True).stdout
-
-
 def _index(linear: int, size: tuple[int, int, int]) -> tuple[int, int, int]:
     return linear % size[0], linear // size[0] % size[1], linear // (size[0] * size[1])
-
-
-@cache
-def source_lines(library: str, codes: tuple[int, ...]) -> list[str]:
-    """Where each code offset of a library comes from; an inlined helper with its caller."""
-    if not codes:
-        return []
-    text = _tool("addr2line", "-e", library, "-i", "-a", *map(hex, codes))
-    lines = []
-    for part in re.split(r"^0x[0-9a-f]+\n", text, flags=re.MULTILINE)[1:]:
-        places = re.findall(r"(kernels/[\w.]+:\d+)", part)
-        inner, outer = (places[0], places[-1]) if places else ("an unknown line",) * 2
-        lines.append(inner if inner == outer else f"{inner} (from {outer})")
-    return lines

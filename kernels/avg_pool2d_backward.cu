@@ -10,8 +10,10 @@
 // cost      a division for each window of a cell; reads dy through the cache, writes dx once
 #include "avg_pool2d.cuh"
 
-extern "C" __global__ void avg_pool2d_backward(const scalar_t* __restrict__ dy, scalar_t* __restrict__ dx,
-                                               Pool2dParams s, int include_pad, int count) {
+template <bool USUAL>
+DEVICE void gather(const scalar_t* __restrict__ dy, scalar_t* __restrict__ dx, const Pool2dParams& geometry,
+                   int include_pad, int count) {
+    const Pool2dParams s = known<USUAL>(geometry);
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += gridDim.x * blockDim.x) {
         const Place at = place_of(i, s.h, s.w);
         const Cover rows = covering_rows(s, at.row), columns = covering_columns(s, at.column);
@@ -21,4 +23,12 @@ extern "C" __global__ void avg_pool2d_backward(const scalar_t* __restrict__ dy, 
                 sum += dy[(at.plane * s.p + p) * s.q + q] / divisor(s, p, q, include_pad);
         dx[i] = sum;
     }
+}
+
+extern "C" __global__ void avg_pool2d_backward(const scalar_t* __restrict__ dy, scalar_t* __restrict__ dx,
+                                               Pool2dParams s, int include_pad, int count) {
+    if (is_usual(s))
+        gather<true>(dy, dx, s, include_pad, count);
+    else
+        gather<false>(dy, dx, s, include_pad, count);
 }

@@ -21,9 +21,10 @@
 #define ARGMAX uint8
 #endif
 
-extern "C" __global__ void max_pool2d_backward(const scalar_t* __restrict__ dy,
-                                               const ARGMAX* __restrict__ argmax,
-                                               scalar_t* __restrict__ dx, Pool2dParams s, int count) {
+template <bool USUAL>
+DEVICE void gather(const scalar_t* __restrict__ dy, const ARGMAX* __restrict__ argmax,
+                   scalar_t* __restrict__ dx, const Pool2dParams& geometry, int count) {
+    const Pool2dParams s = known<USUAL>(geometry);
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += gridDim.x * blockDim.x) {
         const Place at = place_of(i, s.h, s.w);
         const Cover rows = covering_rows(s, at.row), columns = covering_columns(s, at.column);
@@ -41,6 +42,15 @@ extern "C" __global__ void max_pool2d_backward(const scalar_t* __restrict__ dy,
         }
         dx[i] = sum;
     }
+}
+
+extern "C" __global__ void max_pool2d_backward(const scalar_t* __restrict__ dy,
+                                               const ARGMAX* __restrict__ argmax,
+                                               scalar_t* __restrict__ dx, Pool2dParams s, int count) {
+    if (is_usual(s))
+        gather<true>(dy, argmax, dx, s, count);
+    else
+        gather<false>(dy, argmax, dx, s, count);
 }
 
 // The cells low..high-1 along one axis that window `window` of `windows` owns.

@@ -33,9 +33,10 @@ struct Loop {
     int count, step, places;
 };
 
-extern "C" __global__ void max_pool2d_forward(const scalar_t* __restrict__ x, scalar_t* __restrict__ y,
-                                              ARGMAX* __restrict__ argmax, Pool2dParams s,
-                                              int column_major, int count) {
+template <bool USUAL>
+DEVICE void pool(const scalar_t* __restrict__ x, scalar_t* __restrict__ y, ARGMAX* __restrict__ argmax,
+                 const Pool2dParams& geometry, int column_major, int count) {
+    const Pool2dParams s = known<USUAL>(geometry);
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += gridDim.x * blockDim.x) {
         const Place at = place_of(i, s.p, s.q);
         const Span rows = real_rows(s, at.row), columns = real_columns(s, at.column);
@@ -56,6 +57,15 @@ extern "C" __global__ void max_pool2d_forward(const scalar_t* __restrict__ x, sc
         y[i] = best.value;
         argmax[i] = ARGMAX(best.place);
     }
+}
+
+extern "C" __global__ void max_pool2d_forward(const scalar_t* __restrict__ x, scalar_t* __restrict__ y,
+                                              ARGMAX* __restrict__ argmax, Pool2dParams s,
+                                              int column_major, int count) {
+    if (is_usual(s))
+        pool<true>(x, y, argmax, s, column_major, count);
+    else
+        pool<false>(x, y, argmax, s, column_major, count);
 }
 
 extern "C" __global__ void max_pool2d_forward_2x2(const scalar_t* __restrict__ x, scalar_t* __restrict__ y,

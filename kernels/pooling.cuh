@@ -3,6 +3,21 @@
 #define GPUCNN_POOLING_CUH
 #include "common.cuh"
 
+// The usual geometry, for which a kernel is compiled apart: most of the time of a small window goes into
+// divisions by its stride and dilation.
+DEVICE bool is_usual(const Pool2dParams& s) {
+    return s.stride_h == 2 && s.stride_w == 2 && s.dilation_h == 1 && s.dilation_w == 1;
+}
+
+template <bool USUAL>
+DEVICE Pool2dParams known(Pool2dParams s) {
+    if (USUAL) {
+        s.stride_h = s.stride_w = 2;
+        s.dilation_h = s.dilation_w = 1;
+    }
+    return s;
+}
+
 // A place in an (N*C, rows, columns) array.
 struct Place {
     int plane, row, column;

@@ -50,6 +50,15 @@ def max_gather(ops: Ops) -> None:
     max_pool(ops, "overlap_by_one", "dilated", "asymmetric", "gather_with_gaps")
 
 
+def max_usual(ops: Ops) -> None:
+    max_pool(ops, "overlap", "padded", "dilated_pair", "dilated_padded")
+
+
+def max_usual_rows(ops: Ops) -> None:
+    kw = {"kernel_size": 3, "stride": (2, 1)}
+    check_max(poisoned(ops), values((1, 2, 7, 6), "float32", "ties"), kw)
+
+
 def max_scatter(ops: Ops) -> None:
     max_pool(ops, "scatter_with_a_column_left", "scatter_padded", "scatter_dilated")
 
@@ -133,6 +142,10 @@ FAULTS = [
     Fault("pooling.cuh", "taps past the edge",
           "min(kernel - tap, (size - 1 - first) / dilation + 1)",
           "kernel - tap", max_windows),
+    Fault("pooling.cuh", "a usual stride, whatever the dilation",
+          " && s.dilation_h == 1 && s.dilation_w == 1", "", max_usual),
+    Fault("pooling.cuh", "a usual stride on one axis", "s.stride_h == 2 && s.stride_w == 2",
+          "s.stride_h == 2", max_usual_rows),
     Fault("avg_pool2d.cuh", "the padded cells past the edge", "min(kernel, left)", "kernel",
           avg_pool),
     Fault("avg_pool2d.cuh", "count_include_pad upside down", "return include_pad ?",

@@ -15,7 +15,8 @@ class PoisonedOps(KernelOps):
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         out = super().empty(shape, dtype)
-        out[...] = np.nan if out.dtype.kind == "f" else np.iinfo(out.dtype).max
+        poison = {"f": np.nan, "b": True}.get(out.dtype.kind)
+        out[...] = np.iinfo(out.dtype).max if poison is None else poison
         return out
 
 

@@ -5,6 +5,7 @@ For tests and for understanding a kernel; slow, and never a fallback. See docs/e
 
 import ctypes
 import dataclasses
+import re
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -124,7 +125,7 @@ class EmulatorLauncher(Launcher):
     @property
     def metrics(self) -> list[LineMetric]:
         """Checked mode: memory requests by kernel and source line, over all launches so far."""
-        keys = sorted({key for key, _ in self._lines})
+        keys = sorted({key for key, _ in self._lines}, key=_by_line)
         fields = ("requests", "units", "bytes")
         return [LineMetric(*key, *(self._lines[key, f] for f in fields)) for key in keys]
 
@@ -168,6 +169,12 @@ class EmulatorLauncher(Launcher):
             return None
         order = np.random.default_rng(self.block_order).permutation(grid[0] * grid[1] * grid[2])
         return order.astype(np.uint32)
+
+
+def _by_line(key: tuple[str, str, str, str, int]) -> tuple[Any, ...]:
+    """Line 9 before line 10."""
+    numbers = [int(part) if part.isdigit() else 0 for part in re.split(r"(\d+)", key[1])]
+    return key[0], re.sub(r"\d+", "", key[1]), numbers, key[2:]
 
 
 def _table(function: str, row: Any) -> list[Any]:

@@ -41,6 +41,8 @@ _CHUNKS: Choices = dict.fromkeys(TYPES, (_macros(THREADS=256, VALUES=16),))
 _THREADS: Choices = dict.fromkeys(TYPES, (_macros(THREADS=256),))
 _PLAIN: Choices = dict.fromkeys(TYPES, (_macros(),))
 
+_TILED = ("conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight")
+
 # symbol -> type -> the macros that the host chooses among
 VARIANTS: dict[str, Choices] = {
     "conv2d_forward": _CONVOLUTION,
@@ -117,3 +119,12 @@ def builds() -> tuple[Build, ...]:
                 for macros, names in by_macros.items()
             ]
     return tuple(found)
+
+
+def threads(symbol: str, macros: Macros) -> int:
+    """Threads of a block that the host launches `symbol` with, at most."""
+    sizes = dict(macros)
+    if "THREAD_M" in sizes and symbol in _TILED:
+        tile = int(sizes["TILE_M"]) // int(sizes["THREAD_M"])
+        return tile * (int(sizes["TILE_N"]) // int(sizes["THREAD_N"]))
+    return 128 if symbol == "conv2d_forward_direct" else 256

@@ -19,9 +19,10 @@ DEVICE void copy_packs(const scalar_t* from, uint32 from_pitch, scalar_t* to, ui
     }
 }
 
+// One of the pitches is the width: that of the part.
 DEVICE void copy_rows(const scalar_t* from, int from_pitch, scalar_t* to, int to_pitch, int rows,
                       int width) {
-    const bool whole = from_pitch % kVector == 0 && to_pitch % kVector == 0 && width % kVector == 0;
+    const bool whole = from_pitch % kVector == 0 && to_pitch % kVector == 0;
     if (whole && aligned(from) && aligned(to))
         copy_packs<kVector>(from, from_pitch, to, to_pitch, rows, width);
     else

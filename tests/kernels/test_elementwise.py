@@ -49,6 +49,14 @@ def check_softmax(ops: Ops, rows: int, columns: int, dtype: str = "float32") -> 
     assert_close(dx, wide * (delta - product), terms=columns + 4, magnitude=size, what="dx")
 
 
+def check_largest_column(ops: Ops, columns: int) -> None:
+    """Wherever it stands: without it the powers overflow."""
+    for place in (0, 3, columns // 2, columns - 1):
+        x = np.zeros((1, columns), "float32")
+        x[0, place] = 1e4
+        np.testing.assert_array_equal(call(ops, "softmax_forward", x), x == 1e4)
+
+
 def check_join(ops: Ops, sizes: tuple[int, ...], inner: int, dtype: str = "float32") -> None:
     """concat along the middle axis, and split back."""
     parts = [normal((3, size, inner), dtype, i) for i, size in enumerate(sizes)]
@@ -126,6 +134,11 @@ def test_teams_by_the_length_of_a_row() -> None:
     assert row_launch(0, 5)[0] == (0, 1, 1)
 
 
+@pytest.mark.parametrize("columns", [5, 70, 1100])
+def test_softmax_takes_out_the_largest(emulator: Ops, columns: int) -> None:
+    check_largest_column(emulator, columns)
+
+
 @pytest.mark.parametrize("columns", [5, 1100])
 def test_softmax_of_nan_stays_in_its_row(emulator: Ops, dtype: str, columns: int) -> None:
     for place in (0, columns // 2, columns - 1):
@@ -137,7 +150,7 @@ def test_softmax_of_nan_stays_in_its_row(emulator: Ops, dtype: str, columns: int
 
 
 @pytest.mark.parametrize("inner", [1, 2, 4, 6, 8])
-@pytest.mark.parametrize("sizes", [(2, 2), (1, 3, 2), (4, 0, 4), (1, 1, 1, 1, 1)])
+@pytest.mark.parametrize("sizes", [(2, 2), (1, 3, 2), (2, 4, 2), (4, 0, 4), (1, 1, 1, 1, 1)])
 def test_joins(emulator: Ops, dtype: str, sizes: tuple[int, ...], inner: int) -> None:
     """Widths and first columns that are and are not whole vectors."""
     check_join(emulator, sizes, inner, dtype)

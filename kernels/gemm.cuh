@@ -34,6 +34,8 @@ struct GemmParams {
 
 constexpr int kSide = 16;
 constexpr int kThreads = kSide * kSide;
+// Blocks for a multiprocessor to hold at once: 128 registers a thread for large tiles, else 64.
+constexpr int kBlocks = TILE_M * TILE_N / kThreads * sizeof(scalar_t) >= 128 ? 2 : 4;
 // Rows of a tile in shared memory, one for each k, are apart by a vector more than they are long: still
 // aligned, and the transposing stores of put() spread over the banks.
 constexpr int kPitchA = TILE_M + kVector, kPitchB = TILE_N + kVector;

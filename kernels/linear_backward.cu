@@ -14,14 +14,14 @@
 // cost      4 N in out FLOPs for dx and dw, N out for db; db reads dy once
 #include "gemm.cuh"
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, kBlocks)
     linear_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
                           scalar_t* __restrict__ dx, GemmParams g) {
     __shared__ __align__(16) scalar_t shared[kGemmShared];
     gemm<true, false>(shared, dy, w, nullptr, dx, g);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, kBlocks)
     linear_backward_weight(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ x,
                            scalar_t* __restrict__ dw, GemmParams g) {
     __shared__ __align__(16) scalar_t shared[kGemmShared];

@@ -217,6 +217,24 @@ def test_squared_error_does_not_depend_on_alignment(emulator: Ops, dtype: str) -
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda ops: check_linear(ops, 33, 36, 34),
+        lambda ops: check_linear(ops, 1, 600, 5),
+        lambda ops: check_linear(ops, 600, 3, 5),
+        lambda ops: check_linear(ops, 0, 4, 3),
+        lambda ops: check_cross_entropy(ops, normal((9, 33), "float32"), 0.1, "mean"),
+        lambda ops: check_cross_entropy(ops, normal((2, 1100), "float32"), 0.1, "mean"),
+        check_wrong_labels,
+        lambda ops: check_squared_error(ops, (3, 1111), "float32", "mean"),
+    ],
+)
+def test_every_access_is_sound(check: Callable[[Ops], None]) -> None:
+    """No access out of bounds, misaligned or uninitialised, no race, no barrier missed."""
+    check(poisoned(checked=True))
+
+
 def random(*shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [normal(shape, "float32", i) for i, shape in enumerate(shapes)]
 

@@ -167,6 +167,22 @@ def test_joins_of_unaligned_arrays_and_small_grids(
         np.testing.assert_array_equal(piece, part)
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        *(lambda ops, name=name: check_tails(ops, name, [1, 9, 1025]) for name in ACTIVATIONS),
+        check_add,
+        lambda ops: check_softmax(ops, 9, 33),
+        lambda ops: check_softmax(ops, 2, 1100),
+        lambda ops: check_join(ops, (2, 4, 2), 1),
+        lambda ops: check_join(ops, (4, 0, 4), 4),
+    ],
+)
+def test_every_access_is_sound(check: Callable[[Ops], None]) -> None:
+    """No access out of bounds, misaligned or uninitialised, no race, no barrier missed."""
+    check(poisoned(checked=True))
+
+
 BLOCKS: list[Callable[[Ops], Any]] = [
     lambda ops: ops.sigmoid_forward(normal(5000, "float32")),
     lambda ops: ops.softmax_forward(normal((40, 33), "float32")),

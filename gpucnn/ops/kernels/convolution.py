@@ -29,7 +29,7 @@ SLICE_TILES = 16
 
 @dataclass(frozen=True)
 class Tile:
-    """The macros of conv_tile.cuh; `rate` is its speed as a part of the largest one's: an estimate."""
+    """The macros of conv_tile.cuh; `rate` estimates its speed as a part of the largest one's."""
 
     m: int
     n: int

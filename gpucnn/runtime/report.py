@@ -143,12 +143,15 @@ def beyond(usage: Usage, budget: dict[str, dict[str, int]]) -> list[str]:
 
 
 def budget_of(found: Sequence[Usage]) -> dict[str, dict[str, int]]:
-    """The budget that these figures just meet, over all their architectures."""
+    """The budget that these figures meet, over all their architectures.
+
+    Registers are rounded up to 8, the unit in which a thread gets them.
+    """
     budget: dict[str, dict[str, int]] = {}
     for usage in found:
         entry = budget.setdefault(usage.key, {"registers": 0, "shared": 0})
-        for name in ("registers", "shared"):
-            entry[name] = max(entry[name], getattr(usage, name))
+        entry["registers"] = max(entry["registers"], -(-usage.registers // 8) * 8)
+        entry["shared"] = max(entry["shared"], usage.shared)
         if usage.spilled:
             entry["spilled"] = max(entry.get("spilled", 0), usage.spilled)
     return dict(sorted(budget.items()))

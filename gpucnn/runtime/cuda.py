@@ -41,19 +41,27 @@ class CudaLauncher(Launcher):
 
     def __init__(self, index: int | None = None) -> None:
         self.name = "cuda" if index is None else f"cuda:{index}"
+        try:
+            self._open(index or 0)
+        except DeviceError as error:
+            raise DeviceError(
+                f"device {self.name!r} is not available: {error}; or use --device cpu"
+            ) from error
+        self.xp = _Arrays(self._cupy, self._device, self.name)
+        self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._functions: dict[Kernel, Any] = {}
+
+    def _open(self, index: int) -> None:
         self._cupy = _import_cupy()
         check_driver(self._cupy)
-        check_index(self._cupy, index or 0)
+        check_index(self._cupy, index)
         keep_cache_writable()
-        self._device = self._cupy.cuda.Device(index or 0)
+        self._device = self._cupy.cuda.Device(index)
         # New arrays of the caller's thread belong to this device as well.
         self._device.use()
         self.arch = f"sm_{self._device.compute_capability}"
         self.max_shared_bytes = int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
-        self.xp = _Arrays(self._cupy, self._device, self.name)
-        self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
-        self._functions: dict[Kernel, Any] = {}
-        check_toolkit(self._cupy, self._device, self.name, self.arch)
+        check_toolkit(self._cupy, self._device, self.arch)
 
     def is_array(self, a: Any) -> bool:
         return isinstance(a, self._cupy.ndarray) and a.device.id == self._device.id
@@ -162,7 +170,7 @@ def _import_cupy() -> Any:
         if error.name != "cupy":
             raise _broken(distributions, error) from error
         raise DeviceError(
-            "device 'cuda' needs CuPy, which is not installed: pip install \"gpucnn[cuda13]\""
+            'CuPy is not installed: pip install "gpucnn[cuda13]"'
             ' (with a driver for CUDA 12: "gpucnn[cuda12]")'
         ) from None
     except ImportError as error:

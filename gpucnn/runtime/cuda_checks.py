@@ -50,10 +50,7 @@ def check_driver(cupy: Any) -> None:
 
 
 def _no_driver(cause: object) -> DeviceError:
-    return DeviceError(
-        f"no working NVIDIA driver ({cause}): install the driver and try nvidia-smi, or use"
-        " --device cpu"
-    )
+    return DeviceError(f"no working NVIDIA driver ({cause}): install the driver and try nvidia-smi")
 
 
 def _version(number: int) -> str:
@@ -68,36 +65,31 @@ def check_index(cupy: Any, index: int) -> None:
     if count == 0:
         raise DeviceError(
             "the NVIDIA driver shows no GPU: check nvidia-smi, CUDA_VISIBLE_DEVICES and a"
-            " container's --gpus option, or use --device cpu"
+            " container's --gpus option"
         )
     if index >= count:
         last = f"cuda:0 to cuda:{count - 1}" if count > 1 else "cuda:0"
-        raise DeviceError(f"device 'cuda:{index}' is not there: this machine has {last}")
+        raise DeviceError(f"this machine has {last}")
 
 
-def check_toolkit(cupy: Any, device: Any, name: str, arch: str) -> None:
+def check_toolkit(cupy: Any, device: Any, arch: str) -> None:
     """Compile and run one of CuPy's own kernels, which need CUDA's headers: clear errors, early."""
     try:
         with device:
             probe = cupy.zeros(1, "float32")
             probe += 1
             if float(probe[0]) != 1:
-                raise DeviceError(f"device {name!r} computes wrong: check nvidia-smi")
+                raise DeviceError("it computes wrong: check nvidia-smi")
     except cupy.cuda.memory.OutOfMemoryError as error:
         raise DeviceError(
-            f"device {name!r} has no free memory at all: end other programs that use it"
-            " (nvidia-smi lists them)"
+            "it has no free memory at all: end other programs that use it (nvidia-smi lists them)"
         ) from error
-    except (
-        RuntimeError,
-        OSError,
-        cupy.cuda.compiler.CompileException,
-    ) as error:
+    except (RuntimeError, OSError, cupy.cuda.compiler.CompileException) as error:
         # CUDA's own errors are RuntimeErrors in CuPy.
         names = " ".join(installed()) or "cupy"
         cause = str(error).strip().splitlines()
         raise DeviceError(
-            f"CuPy ({names}) does not work on {name} ({arch}):"
+            f"CuPy ({names}) does not work on it ({arch}):"
             f" {cause[0] if cause else type(error).__name__}: CUDA's headers may be missing:"
             f' pip uninstall -y {names} && pip install "gpucnn[cuda13]"'
         ) from error

@@ -105,7 +105,7 @@ def test_a_device_by_number(cupy: FakeCupy) -> None:
 
 
 def test_a_device_that_is_not_there(cupy: FakeCupy) -> None:
-    with pytest.raises(DeviceError, match=r"'cuda:2' is not there.*cuda:0 to cuda:1"):
+    with pytest.raises(DeviceError, match=r"'cuda:2' is not available.*cuda:0 to cuda:1"):
         CudaLauncher(2)
 
 
@@ -150,8 +150,9 @@ def test_no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(cuda.importlib, "import_module", missing)
-    with pytest.raises(DeviceError, match=r'not installed: pip install "gpucnn\[cuda13\]"'):
-        gpucnn.get_ops("cuda")
+    words = r"""'cuda:1' is not available: CuPy is not installed: pip install "gpucnn\[cuda13\]"""
+    with pytest.raises(DeviceError, match=words):
+        gpucnn.get_ops("cuda:1")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_a_cupy_that_cannot_compile_its_own_kernels(
         raise error
 
     monkeypatch.setattr(cupy, "zeros", fail)
-    with pytest.raises(DeviceError, match=rf"does not work on cuda \(sm_90\): {error}.*pip "):
+    with pytest.raises(DeviceError, match=rf"does not work on it \(sm_90\): {error}.*pip "):
         CudaLauncher()
 
 

@@ -24,7 +24,8 @@
 #define TILE_N 64
 #endif
 #ifndef TILE_K
-#define TILE_K 16
+// A large tile has much to multiply a step, and no registers left to carry more of the next one.
+#define TILE_K (TILE_M * TILE_N < 128 * 128 ? 16 : 8)
 #endif
 
 struct GemmParams {
@@ -34,8 +35,9 @@ struct GemmParams {
 
 constexpr int kSide = 16;
 constexpr int kThreads = kSide * kSide;
-// Blocks for a multiprocessor to hold at once: 128 registers a thread for large tiles, else 64.
-constexpr int kBlocks = TILE_M * TILE_N / kThreads * sizeof(scalar_t) >= 128 ? 2 : 4;
+// Blocks for a multiprocessor to hold at once, so that the largest tile leaves room for two; 0: as many
+// as come about.
+constexpr int kBlocks = TILE_M * TILE_N / kThreads >= 64 ? 2 : 0;
 // Rows of a tile in shared memory, one for each k, are apart by a vector more than they are long: still
 // aligned, and the transposing stores of put() spread over the banks.
 constexpr int kPitchA = TILE_M + kVector, kPitchB = TILE_N + kVector;

@@ -13,7 +13,7 @@ MULTIPROCESSORS = 132
 """Of the GPU that splits and tiles are sized for: nominal, so that every GPU adds in one order."""
 
 DEPTH = 16
-"""TILE_K of kernels/gemm.cuh: chunks of k are multiples of it."""
+"""Chunks of k are multiples of it, as it is of every TILE_K of kernels/gemm.cuh."""
 
 CHUNK = 256
 """Shortest chunk of k that is worth a block of its own: 16 tiles."""

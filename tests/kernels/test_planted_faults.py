@@ -10,6 +10,7 @@ from gpucnn.errors import GpucnnError
 from gpucnn.ops.base import Ops
 from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.runtime.emulator import EmulatorLauncher
+from gpucnn.runtime.source import kernels_folder
 from tests.kernels.faults import Fault, all_faults, changed_folder
 
 FAULTS = all_faults()
@@ -46,3 +47,8 @@ def test_a_planted_fault_is_caught(
 def test_faults_have_names_of_their_own() -> None:
     names = [(fault.kernel, fault.name) for fault in FAULTS]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in kernels_folder().glob("*.cu")))
+def test_every_kernel_has_three_faults(file: str) -> None:
+    assert sum(fault.file == file for fault in FAULTS) >= 3

@@ -152,3 +152,35 @@ def test_a_changed_header_is_a_new_build(tmp_path: Path) -> None:
     (changed / "value.cuh").write_text("#define VALUE 2\n")
     EmulatorLauncher(changed).launch(Kernel("put", "put", ()), (1, 1, 1), (1, 1, 1), [y])
     assert y[0] == 2
+
+
+FIBERS = """
+#include "gpucnn_fiber.h"
+#include <cstdio>
+using namespace gpucnn_emulator;
+Context main_context, fiber;
+void body() {
+    // Kept in registers across the switches, by the promise of a function call.
+    double product = 1;
+    for (long i = 1;; ++i) {
+        product *= double(i);
+        std::printf("%ld %.0f ", i, product);
+        switch_to(fiber, main_context);
+    }
+}
+int main() {
+    prepare(fiber, new_stack(), body);
+    for (int i = 0; i < 4; ++i) switch_to(main_context, fiber);
+}
+"""
+
+
+@pytest.mark.parametrize("macros", [(), ("-DGPUCNN_PORTABLE",)], ids=["fast", "portable"])
+def test_fibers_switch_in_both_ways(macros: tuple[str, ...], tmp_path: Path) -> None:
+    source, program = tmp_path / "fibers.cpp", tmp_path / "fibers"
+    source.write_text(FIBERS)
+    options = ["-O2", *macros, "-I", str(emulator_build._INCLUDE)]
+    command = [emulator_build.compiler(), *options, str(source), "-o", str(program)]
+    subprocess.run(command, check=True)
+    done = subprocess.run([program], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 1 2 2 3 6 4 24 "

@@ -1,5 +1,6 @@
 // A fiber: a stack of its own and a place to go on from. Switching saves the registers that a
-// function call must keep, nothing else: 16 lines of assembly on x86-64, ucontext elsewhere.
+// function call must keep, nothing else: a few lines of assembly on x86-64; ucontext elsewhere, or
+// with GPUCNN_PORTABLE.
 #pragma once
 
 #include <sys/mman.h>
@@ -7,7 +8,9 @@
 
 #include <cstddef>
 
-#if !defined(__x86_64__)
+#if defined(__x86_64__) && !defined(GPUCNN_PORTABLE)
+#define GPUCNN_ASSEMBLY 1
+#else
 #include <ucontext.h>
 #endif
 
@@ -25,7 +28,7 @@ inline char* new_stack() {
     return static_cast<char*>(stack);
 }
 
-#if defined(__x86_64__)
+#ifdef GPUCNN_ASSEMBLY
 
 struct Context {
     void* stack_pointer;

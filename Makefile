@@ -24,9 +24,9 @@ SHELL := /bin/sh
 
 help:  ## list targets and variables
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
 	@echo "Variables (make train CONFIG=configs/debug_cpu.yaml):"
-	@sed -n 's/^\([A-Z]*\) ?= *\([^#]*\)## \(.*\)/  \1|\3|\2/p' Makefile | awk -F'|' '{printf "%-15s %s%s\n", $$1, $$2, $$3 == "" ? "" : " [" $$3 "]"}'
+	@sed -n 's/^\([A-Z]*\) ?= *\([^#]*\)## \(.*\)/  \1|\3|\2/p' Makefile | awk -F'|' '{printf "%-17s %s%s\n", $$1, $$2, $$3 == "" ? "" : " [" $$3 "]"}'
 
 train: $(RUN_STAMP)  ## make .venv, install, and train CONFIG
 	@output='$(strip $(OUTPUT))'; \

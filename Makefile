@@ -14,16 +14,19 @@ BIN := $(VENV)/bin
 # One stamp a set of extras: nothing is installed again until pyproject.toml changes.
 RUN_STAMP := $(VENV)/installed-$(subst $(comma),-,$(strip $(EXTRAS)))
 DEV_STAMP := $(VENV)/installed-dev
+# CuPy for the driver: EXTRAS=cuda12, or cuda13 where EXTRAS names neither.
+CUPY := $(firstword $(filter cuda%,$(subst $(comma), ,$(EXTRAS))) cuda13)
+GPU_STAMP := $(VENV)/installed-dev-$(CUPY)
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test test-all lint clean
+.PHONY: help train test test-all gpu-acceptance lint clean
 
 help:  ## list targets and variables
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
 	@echo "Variables (make train CONFIG=configs/debug_cpu.yaml):"
-	@sed -n 's/^\([A-Z]*\) ?= *\([^#]*\)## \(.*\)/  \1|\3|\2/p' Makefile | awk -F'|' '{printf "%-12s %s%s\n", $$1, $$2, $$3 == "" ? "" : " [" $$3 "]"}'
+	@sed -n 's/^\([A-Z]*\) ?= *\([^#]*\)## \(.*\)/  \1|\3|\2/p' Makefile | awk -F'|' '{printf "%-17s %s%s\n", $$1, $$2, $$3 == "" ? "" : " [" $$3 "]"}'
 
 train: $(RUN_STAMP)  ## make .venv, install, and train CONFIG
 	@output='$(strip $(OUTPUT))'; \
@@ -38,6 +41,9 @@ test: $(DEV_STAMP)  ## make .venv, install, and run the tests (without those mar
 
 test-all: $(DEV_STAMP)  ## run every test
 	$(BIN)/python -m pytest
+
+gpu-acceptance: $(GPU_STAMP)  ## check and time everything on this machine's GPU (8 minutes)
+	$(BIN)/python scripts/gpu_acceptance.py $(if $(strip $(DEVICE)),--device '$(strip $(DEVICE))') $(if $(strip $(OUTPUT)),--output '$(strip $(OUTPUT))')
 
 lint: $(DEV_STAMP)  ## check style and types
 	$(BIN)/python -m ruff check
@@ -63,4 +69,8 @@ $(RUN_STAMP): $(BIN)/python pyproject.toml
 
 $(DEV_STAMP): $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(GPU_STAMP): $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(CUPY)]'
 	@touch $@

@@ -194,7 +194,6 @@ def test_nan_after_an_epoch_leaves_that_epochs_checkpoint(
         ("data.batch_size=99", ConfigError, "drop_last leaves no batch"),
         ("data.validation=0.001", DataError, "validation"),
         ("device=cuda", DeviceError, "cuda"),
-        ("device=emulator", DeviceError, "emulator"),
     ],
 )
 def test_a_mistake_is_found_before_the_first_step(

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Writes each of its calls, a line of arguments, to `calls`.
 FAKE_PYTHON = '#!/bin/sh\necho "$*" >> calls\n'
-TARGETS = ["help", "train", "test", "test-all", "lint", "clean"]
+TARGETS = ["help", "train", "test", "test-all", "gpu-acceptance", "lint", "clean"]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -118,6 +118,14 @@ def test_the_tests_install_the_tools_and_run(checkout: Path, target: str, wanted
     install, run = calls(checkout)
     assert install.endswith("--editable .[dev]")
     assert run == wanted
+
+
+@pytest.mark.parametrize(("extras", "cupy"), [("plot,images", "cuda13"), ("cuda12,plot", "cuda12")])
+def test_the_acceptance_installs_cupy_and_runs(checkout: Path, extras: str, cupy: str) -> None:
+    make(checkout, "gpu-acceptance", f"EXTRAS={extras}", "DEVICE=cuda:1")
+    install, run = calls(checkout)
+    assert install.endswith(f"--editable .[dev,{cupy}]")
+    assert run == "scripts/gpu_acceptance.py --device cuda:1"
 
 
 def test_lint_runs_all_checkers(checkout: Path) -> None:

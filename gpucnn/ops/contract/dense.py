@@ -89,7 +89,8 @@ class DenseOps(ArrayOps):
 
         logits (N, classes), labels int32 (N,). Smoothing ε trains towards (1 - ε) for the label
         and ε/classes for every class. "mean" divides by N, here and nowhere else. The loss of an
-        empty batch is 0. Raises DataError for a label outside 0..classes-1 (on `cpu`).
+        empty batch is 0. A label outside 0..classes-1 raises DataError on `cpu`; on a device whose
+        labels the host cannot read without waiting, it makes the loss and its row of dlogits NaN.
         """
         self._check("logits", logits, ndim=2)
         if logits.shape[1] == 0:

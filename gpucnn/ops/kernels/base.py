@@ -1,0 +1,73 @@
+"""What the families share: arrays through the launcher, and launches of one scalar type."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpucnn.ops.contract.arrays import Array, ArrayOps
+from gpucnn.runtime.launch import Dim, Kernel, Launcher
+
+SCALARS = {"float32": "float", "float64": "double"}
+
+THREADS = 256
+"""Threads of a block in kernels that do not need another number."""
+
+GRID_STRIDE_BLOCKS = 2048
+"""Most blocks of a kernel whose threads loop over the array: enough to fill any GPU."""
+
+
+class KernelArrayOps(ArrayOps):
+    """Arrays and launches of one device."""
+
+    def __init__(self, launcher: Launcher):
+        self.launcher = launcher
+        self.name = launcher.name
+
+    def asarray(self, a: Any, dtype: Any = None) -> Array:
+        return self.launcher.xp.asarray(a, dtype=dtype, order="C")
+
+    def to_numpy(self, a: Array) -> Any:
+        return a if isinstance(a, np.ndarray) else a.get()
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        return self.launcher.xp.empty(tuple(shape), dtype)
+
+    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
+        return self.launcher.xp.zeros(tuple(shape), dtype)
+
+    def synchronize(self) -> None:
+        self.launcher.synchronize()
+
+    def is_array(self, a: Any) -> bool:
+        return self.launcher.is_array(a)
+
+    def _launch(
+        self,
+        file: str,
+        grid: Dim,
+        block: Dim,
+        args: Sequence[Any],
+        *,
+        dtype: Any,
+        symbol: str | None = None,
+        macros: Sequence[tuple[str, Any]] = (),
+        shared_bytes: int = 0,
+    ) -> None:
+        """Launch `symbol` (default: the name of the file) of kernels/`file`.cu."""
+        defined = (("SCALAR", SCALARS[np.dtype(dtype).name]), *((m, str(v)) for m, v in macros))
+        kernel = Kernel(file, symbol or file, tuple(defined))
+        self.launcher.launch(kernel, grid, block, args, shared_bytes=shared_bytes)
+
+    def _launch_elements(
+        self, file: str, count: int, args: Sequence[Any], *, dtype: Any, symbol: str | None = None
+    ) -> None:
+        """Launch a kernel whose threads loop over `count` elements with the grid's stride."""
+        blocks = min(-(-count // THREADS), GRID_STRIDE_BLOCKS)
+        self._launch(file, (blocks, 1, 1), (THREADS, 1, 1), args, dtype=dtype, symbol=symbol)
+
+
+def struct(**fields: int) -> Any:
+    """A by-value struct of ints, in the order of the struct in common.cuh."""
+    dtype = np.dtype([(name, np.int32) for name in fields])
+    return np.array([tuple(fields.values())], dtype)

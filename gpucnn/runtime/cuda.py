@@ -1,0 +1,198 @@
+"""The `cuda` device: kernels compiled by NVRTC and launched through CuPy.
+
+The only module that imports cupy, and only when a device is opened. Where there is no GPU it is
+tested against a stand-in for cupy that records what would be compiled and launched
+(tests/runtime/fake_cupy.py); what CuPy and the driver make of it needs a GPU.
+
+Launches go to CuPy's current stream, as its allocations and copies do, so they are in order.
+"""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gpucnn.errors import DeviceError, KernelError
+from gpucnn.runtime.cuda_checks import (
+    check_driver,
+    check_index,
+    check_toolkit,
+    installed,
+    keep_cache_writable,
+)
+from gpucnn.runtime.launch import Dim, Kernel, Launcher
+
+OPTIONS = ("-std=c++17",)
+"""NVRTC's options besides the macros; CuPy adds -arch of the device and -ftz=true."""
+
+DEFAULT_SHARED_BYTES = 48 * 1024
+"""Beyond it a kernel must be told how much dynamic shared memory to expect."""
+
+
+class CudaLauncher(Launcher):
+    """Compiles and launches on CUDA device `index`; None is device 0, named "cuda".
+
+    Raises DeviceError, with the command that helps, where CuPy, driver or device are missing or do
+    not fit.
+    """
+
+    def __init__(self, index: int | None = None) -> None:
+        self.name = "cuda" if index is None else f"cuda:{index}"
+        try:
+            self._open(index or 0)
+        except DeviceError as error:
+            raise DeviceError(
+                f"device {self.name!r} is not available: {error}; or use --device cpu"
+            ) from error
+        self.xp = _Arrays(self._cupy, self._device, self.name)
+        self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._functions: dict[Kernel, Any] = {}
+
+    def _open(self, index: int) -> None:
+        self._cupy = _import_cupy()
+        check_driver(self._cupy)
+        check_index(self._cupy, index)
+        keep_cache_writable()
+        self._device = self._cupy.cuda.Device(index)
+        # New arrays of the caller's thread belong to this device as well.
+        self._device.use()
+        self.arch = f"sm_{self._device.compute_capability}"
+        self.max_shared_bytes = int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
+        check_toolkit(self._cupy, self._device, self.arch)
+
+    def is_array(self, a: Any) -> bool:
+        return isinstance(a, self._cupy.ndarray) and a.device.id == self._device.id
+
+    def synchronize(self) -> None:
+        with self._device, _reported(self._cupy, f"device {self.name!r} ({self.arch})"):
+            self._device.synchronize()
+
+    def compile(self, kernel: Kernel) -> Any:
+        """The kernel's function, compiled once a process and kept by CuPy on disk."""
+        if kernel not in self._functions:
+            options = (*OPTIONS, *(f"-D{name}={value}" for name, value in kernel.macros))
+            key = (kernel.source, options)
+            with self._device, self._compiling(kernel):
+                if key not in self._modules:
+                    self._modules[key] = self._cupy.RawModule(
+                        code=kernel.source, options=options, backend="nvrtc"
+                    )
+                self._functions[kernel] = self._modules[key].get_function(kernel.symbol)
+        return self._functions[kernel]
+
+    def _launch(
+        self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], shared_bytes: int
+    ) -> None:
+        function = self.compile(kernel)
+        what = (
+            f"kernels/{kernel.file}.cu: {kernel.symbol} on {self.name} ({self.arch}),"
+            f" grid {grid}, block {block}, {shared_bytes} bytes of shared memory"
+        )
+        with self._device, _reported(self._cupy, what):
+            if shared_bytes > DEFAULT_SHARED_BYTES:
+                function.max_dynamic_shared_size_bytes = shared_bytes
+            # CuPy would pass None as no argument at all.
+            pointers = tuple(np.uint64(0) if a is None else a for a in args)
+            function(grid, block, pointers, shared_mem=shared_bytes)
+
+    @contextmanager
+    def _compiling(self, kernel: Kernel) -> Iterator[None]:
+        try:
+            with _reported(self._cupy, f"kernels/{kernel.file}.cu: {kernel.symbol}"):
+                yield
+        except self._cupy.cuda.compiler.CompileException as error:
+            raise KernelError(
+                f"NVRTC does not compile kernels/{kernel.file}.cu for {self.arch} with"
+                f" {dict(kernel.macros)}: {str(error.get_message()).strip()}; reinstall gpucnn if"
+                " you have not changed the kernels"
+            ) from error
+
+
+class _Arrays:
+    """The array functions of cupy that the operations use, on one device, with its own errors."""
+
+    def __init__(self, cupy: Any, device: Any, name: str) -> None:
+        self.ndarray = cupy.ndarray
+        self._cupy, self._device, self._name = cupy, device, name
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Any:
+        with self._allocating(shape, dtype):
+            return self._cupy.empty(shape, dtype)
+
+    def zeros(self, shape: Sequence[int], dtype: Any) -> Any:
+        with self._allocating(shape, dtype):
+            return self._cupy.zeros(shape, dtype)
+
+    def asarray(self, a: Any, dtype: Any = None, order: str = "C") -> Any:
+        if isinstance(a, self._cupy.ndarray):
+            shape, kind = a.shape, dtype or a.dtype
+        else:
+            a = np.asarray(a, dtype)
+            shape, kind = a.shape, a.dtype
+        with self._allocating(shape, kind):
+            return self._cupy.asarray(a, dtype=dtype, order=order)
+
+    @contextmanager
+    def _allocating(self, shape: Sequence[int], dtype: Any) -> Iterator[None]:
+        try:
+            with self._device, _reported(self._cupy, f"device {self._name!r}"):
+                yield
+        except self._cupy.cuda.memory.OutOfMemoryError as error:
+            wanted = prod(shape) * np.dtype(dtype).itemsize
+            held = self._cupy.get_default_memory_pool().total_bytes()
+            free, total = self._device.mem_info
+            raise DeviceError(
+                f"out of memory on {self._name}: an array of shape {tuple(shape)} wants"
+                f" {_size(wanted)}; gpucnn holds {_size(held)}, and {_size(free)} of"
+                f" {_size(total)} are free: lower data.batch_size, or end other programs that use"
+                " the GPU (nvidia-smi lists them)"
+            ) from error
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
+
+
+def _import_cupy() -> Any:
+    distributions = installed()
+    if len(distributions) > 1:
+        names = " ".join(distributions)
+        raise DeviceError(
+            f"several CuPy distributions are installed and overwrite each other's files ({names}):"
+            f' pip uninstall -y {names} && pip install "gpucnn[cuda13]"'
+        )
+    try:
+        return importlib.import_module("cupy")
+    except ModuleNotFoundError as error:
+        if error.name != "cupy":
+            raise _broken(distributions, error) from error
+        raise DeviceError(
+            'CuPy is not installed: pip install "gpucnn[cuda13]"'
+            ' (with a driver for CUDA 12: "gpucnn[cuda12]")'
+        ) from None
+    except ImportError as error:
+        raise _broken(distributions, error) from error
+
+
+@contextmanager
+def _reported(cupy: Any, what: str) -> Iterator[None]:
+    """Turn CUDA's errors into KernelError. An error may stem from an earlier launch."""
+    try:
+        yield
+    except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+        raise KernelError(
+            f"{what}: {error}; the cause may be an earlier launch: run with CUDA_LAUNCH_BLOCKING=1,"
+            " or under compute-sanitizer, to find it"
+        ) from error
+
+
+def _broken(distributions: dict[str, str], error: ImportError) -> DeviceError:
+    names = " ".join(distributions) or "cupy"
+    cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return DeviceError(
+        f"CuPy ({names}) does not import: {cause}: pip uninstall -y {names} &&"
+        ' pip install "gpucnn[cuda13]"'
+    )

@@ -1,0 +1,135 @@
+// conv2d_forward: y[n,k,p,q] = b[k] + Σ_{c,r,s} x[n,c,p·stride−pad+r·dilation, …] · w[k,c,r,s]
+// (cross-correlation, S4 eq. 2), then y <= 0 ? 0 : y with relu. c runs over the filter's group.
+//
+// x (N,C,H,W)  w (K,C/groups,R,S)  b (K) or null  y (N,K,P,Q)
+// conv2d_forward            implicit matrix product (conv_tile.cuh): rows k, columns (n,p,q), depth
+//                           (c,r,s). A block makes TILE_M filters x TILE_N pixels of a group.
+//                           grid groups · ⌈NPQ/TILE_N⌉ · ⌈K/groups/TILE_M⌉, rows fastest: blocks that run
+//                           together read the same x. block kThreads.
+// conv2d_forward_direct     for C/groups <= 4: a thread makes FILTERS filters of a pixel, the weights lie
+//                           in shared memory. grid as above with FILTERS and 128, block 128.
+// conv2d_forward_depthwise  for C/groups = 1 in groups: a thread an element, grid-stride loop.
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N; FILTERS
+// race-free each y is written once, by one thread, its sum in the order of (c,r,s)
+// cost      2·N·K·P·Q·C/groups·R·S FLOPs; x, w, b read and y written once from DRAM
+#include "conv_tile.cuh"
+
+#ifndef FILTERS
+#define FILTERS 16
+#endif
+#define PIXELS 128  // of a block of conv2d_forward_direct
+#define STAGED 32   // taps whose weights are in shared memory at a time
+
+DEVICE scalar_t finish(scalar_t sum, const scalar_t* b, int k, int relu) {
+    if (b) sum += b[k];
+    return relu && sum <= scalar_t(0) ? scalar_t(0) : sum;
+}
+
+// Places in x of output pixel `pixel` (n,p,q flattened), from the image's first channel of a group on.
+DEVICE Column pixel_column(const Conv2dParams& d, uint32 pixel) {
+    const uint32 pq = d.p * d.q, n = pixel / pq, rest = pixel % pq;
+    const int h = int(rest / d.q) * d.stride_h - d.pad_top, w = int(rest % d.q) * d.stride_w - d.pad_left;
+    return {n * d.c * d.h * d.w + uint32(h) * d.w + w, h, w, n < uint32(d.n)};
+}
+
+DEVICE Tap filter_tap(const Conv2dParams& d, int k) {
+    const int rs = d.r * d.s, c = k / rs, h = k % rs / d.s * d.dilation_h, w = k % d.s * d.dilation_w;
+    return {uint32(c) * d.h * d.w + uint32(h) * d.w + w, h, w, k};
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
+conv2d_forward(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
+               const scalar_t* __restrict__ b, scalar_t* __restrict__ y, Conv2dParams d, int relu) {
+    __shared__ ConvTile tile;
+    const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
+    const uint32 pq = d.p * d.q, pixels = d.n * pq;
+    const uint32 row_tiles = ceil_div(filters, TILE_M), col_tiles = (pixels - 1) / TILE_N + 1;
+    const int row0 = blockIdx.x % row_tiles * TILE_M;
+    const uint32 col0 = blockIdx.x / row_tiles % col_tiles * TILE_N;
+    const int group = blockIdx.x / row_tiles / col_tiles;
+
+    scalar_t sum[THREAD_M][THREAD_N];
+    conv_tile<false>(
+        tile, sum, w + uint32(group * filters + row0) * depth, depth, filters - row0,
+        x + uint32(group * channels) * d.h * d.w, d.h, d.w, 0, depth,
+        [&](int k) { return filter_tap(d, k); },
+        [&](int col) { return pixel_column(d, col0 + col); });
+
+#pragma unroll
+    for (int j = 0; j < THREAD_N; ++j) {
+        const uint32 pixel = col0 + tile_col(j);
+        if (pixel >= pixels) continue;
+        scalar_t* const at = y + (pixel / pq * d.k * pq + pixel % pq);
+#pragma unroll
+        for (int i = 0; i < THREAD_M; ++i) {
+            const int row = row0 + tile_row(i), k = group * filters + row;
+            if (row < filters) at[k * pq] = finish(sum[i][j], b, k, relu);
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(PIXELS)
+conv2d_forward_direct(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
+                      const scalar_t* __restrict__ b, scalar_t* __restrict__ y, Conv2dParams d, int relu) {
+    __shared__ __align__(16) scalar_t weights[STAGED][FILTERS];
+    __shared__ Tap taps[STAGED];
+    const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
+    const uint32 pq = d.p * d.q, pixels = d.n * pq;
+    const uint32 row_tiles = ceil_div(filters, FILTERS), col_tiles = (pixels - 1) / PIXELS + 1;
+    const int row0 = blockIdx.x % row_tiles * FILTERS;
+    const uint32 pixel = blockIdx.x / row_tiles % col_tiles * PIXELS + threadIdx.x;
+    const int group = blockIdx.x / row_tiles / col_tiles;
+    const scalar_t* const source = x + uint32(group * channels) * d.h * d.w;
+    const Column col = pixel_column(d, pixel);
+
+    scalar_t sum[FILTERS] = {};
+    for (int first = 0; first < depth; first += STAGED) {
+        const int count = min(STAGED, depth - first);
+        if (first) __syncthreads();  // all are done with the taps before
+        for (int i = threadIdx.x; i < STAGED * FILTERS; i += PIXELS) {
+            const int tap = i % STAGED, row = row0 + i / STAGED;
+            weights[tap][i / STAGED] =
+                tap < count && row < filters ? w[uint32(group * filters + row) * depth + first + tap] : scalar_t(0);
+        }
+        if (threadIdx.x < count) taps[threadIdx.x] = filter_tap(d, first + threadIdx.x);
+        __syncthreads();
+        for (int i = 0; i < count; ++i) {
+            const Tap at = taps[i];
+            const bool inside = col.there && uint32(col.h + at.h) < uint32(d.h) && uint32(col.w + at.w) < uint32(d.w);
+            const scalar_t value = inside ? source[col.offset + at.offset] : scalar_t(0);
+#pragma unroll
+            for (int f = 0; f < FILTERS; ++f) sum[f] += value * weights[i][f];
+        }
+    }
+    if (!col.there) return;
+    scalar_t* const at = y + (pixel / pq * d.k * pq + pixel % pq);
+#pragma unroll
+    for (int f = 0; f < FILTERS; ++f) {
+        const int k = group * filters + row0 + f;
+        if (row0 + f < filters) at[k * pq] = finish(sum[f], b, k, relu);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+conv2d_forward_depthwise(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
+                         const scalar_t* __restrict__ b, scalar_t* __restrict__ y, Conv2dParams d, int relu) {
+    const uint32 pq = d.p * d.q, count = uint32(d.n) * d.k * pq;
+    const int multiplier = d.k / d.groups;
+    for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+        const uint32 plane = i / pq, rest = i % pq, n = plane / d.k;
+        const int k = plane % d.k;
+        const int h0 = int(rest / d.q) * d.stride_h - d.pad_top, w0 = int(rest % d.q) * d.stride_w - d.pad_left;
+        const scalar_t* const source = x + (n * d.c + k / multiplier) * d.h * d.w;
+        const scalar_t* const weight = w + uint32(k) * d.r * d.s;
+        scalar_t sum = 0;
+        for (int r = 0; r < d.r; ++r) {
+            const int h = h0 + r * d.dilation_h;
+            if (uint32(h) >= uint32(d.h)) continue;
+            for (int s = 0; s < d.s; ++s) {
+                const int column = w0 + s * d.dilation_w;
+                if (uint32(column) < uint32(d.w)) sum += source[h * d.w + column] * weight[r * d.s + s];
+            }
+        }
+        y[i] = finish(sum, b, k, relu);
+    }
+}

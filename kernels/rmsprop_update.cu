@@ -1,0 +1,34 @@
+// rmsprop_update: one step of RMSprop, not centred, over all parameters at once (Hinton, lecture 6e).
+//   g = grads + weight_decay * values;  second = alpha * second + (1 - alpha) * g * g
+//   step = g / (sqrt(second) + eps), velocity = momentum * velocity + step with momentum;
+//   values -= lr * lr_scale * velocity (or step)
+//
+// values, grads, second, velocity, lr_scale  scalar_t (count); velocity null without momentum,
+//           lr_scale null for 1
+// rest = 1 - alpha, formed on the host in float64
+// mapping   a grid-stride loop, neighbours on neighbours
+// launch    grid any, block any
+// race-free each element is read and written by one thread
+// cost      about 12 FLOPs; 5 to 8 * sizeof(scalar_t) bytes an element
+#include "common.cuh"
+
+extern "C" __global__ void rmsprop_update(scalar_t* __restrict__ values, const scalar_t* __restrict__ grads,
+                                          scalar_t* __restrict__ second, scalar_t* __restrict__ velocity,
+                                          const scalar_t* __restrict__ lr_scale, scalar_t lr, scalar_t alpha,
+                                          scalar_t rest, scalar_t eps, scalar_t momentum,
+                                          scalar_t weight_decay, int count) {
+    const uint32 threads = gridDim.x * blockDim.x;
+    for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += threads) {
+        const scalar_t value = values[i];
+        // A decay of 0 is left out, not multiplied: 0 * inf is NaN.
+        const scalar_t grad = weight_decay != scalar_t(0) ? grads[i] + weight_decay * value : grads[i];
+        const scalar_t s = alpha * second[i] + rest * grad * grad;
+        second[i] = s;
+        scalar_t step = grad / (sqrt(s) + eps);
+        if (velocity) {
+            step += momentum * velocity[i];
+            velocity[i] = step;
+        }
+        values[i] = value - (lr_scale ? lr * lr_scale[i] : lr) * step;
+    }
+}

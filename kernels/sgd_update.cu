@@ -1,0 +1,29 @@
+// sgd_update: one step of SGD over all parameters at once (S0 section 6, S3).
+//   g = grads + weight_decay * values;  velocity = momentum * velocity + g
+//   step = nesterov ? g + momentum * velocity : velocity;  values -= lr * lr_scale * step
+//
+// values, grads, velocity, lr_scale  scalar_t (count); velocity null without momentum (step = g),
+//           lr_scale null for 1
+// mapping   a grid-stride loop, neighbours on neighbours
+// launch    grid any, block any
+// race-free each element is read and written by one thread
+// cost      at most 8 FLOPs; 3 to 6 * sizeof(scalar_t) bytes an element
+#include "common.cuh"
+
+extern "C" __global__ void sgd_update(scalar_t* __restrict__ values, const scalar_t* __restrict__ grads,
+                                      scalar_t* __restrict__ velocity, const scalar_t* __restrict__ lr_scale,
+                                      scalar_t lr, scalar_t momentum, int nesterov, scalar_t weight_decay,
+                                      int count) {
+    const uint32 threads = gridDim.x * blockDim.x;
+    for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += threads) {
+        const scalar_t value = values[i];
+        // A decay of 0 is left out, not multiplied: 0 * inf is NaN.
+        scalar_t step = weight_decay != scalar_t(0) ? grads[i] + weight_decay * value : grads[i];
+        if (velocity) {
+            const scalar_t speed = momentum * velocity[i] + step;
+            velocity[i] = speed;
+            step = nesterov ? step + momentum * speed : speed;
+        }
+        values[i] = value - (lr_scale ? lr * lr_scale[i] : lr) * step;
+    }
+}

@@ -1,0 +1,273 @@
+"""What is special to the convolutions' kernels: tiles, phases of the stride, slices of a sum."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpucnn.ops.base import Ops
+from gpucnn.ops.kernels import base, convolution
+from gpucnn.ops.kernels.convolution import TILES, Tile, choose_tile, split
+from gpucnn.ops.numpy_ops import NumpyOps
+from gpucnn.ops.shapes import Conv2dShape
+from gpucnn.runtime.emulator import EmulatorLauncher
+from tests.kernels.devices import PoisonedOps, poisoned
+from tests.ops.geometries import GEOMETRIES
+from tests.ops.harness import normal
+from tests.ops.test_convolution import CHECKS
+from tests.oracles.convolution import Convolution
+from tests.oracles.tolerance import assert_close
+
+Geometry = tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]
+
+# More than DIRECT_CHANNELS channels a group, so that all three passes multiply tiles.
+TILED: dict[str, Geometry] = {
+    "less_than_a_tile": ((2, 5, 4, 5), (6, 5, 3, 3), {"padding": 1}),
+    "one_more_filter_than_a_tile": ((1, 6, 5, 5), (33, 6, 2, 2), {}),
+    "one_more_channel_than_a_tile": ((1, 33, 4, 4), (5, 33, 2, 2), {"padding": 1}),
+    "one_more_pixel_than_a_tile": ((1, 5, 5, 13), (3, 5, 1, 1), {}),
+    "tile_over_two_images": ((3, 8, 6, 7), (4, 8, 3, 3), {"padding": 1}),
+    "depth_of_whole_tiles": ((1, 8, 5, 4), (8, 8, 1, 1), {}),
+    "depth_of_one_tap": ((2, 5, 9, 9), (1, 5, 1, 1), {"stride": 2}),
+    "stride_2": ((2, 7, 9, 8), (9, 7, 3, 3), {"stride": 2, "padding": 1}),
+    "stride_3": ((1, 6, 11, 10), (7, 6, 3, 3), {"stride": 3, "padding": 2}),
+    "stride_over_kernel": ((2, 5, 9, 8), (6, 5, 2, 2), {"stride": 3}),
+    "dilation": ((1, 6, 9, 9), (5, 6, 3, 3), {"dilation": (2, 3), "padding": 2}),
+    "dilation_and_stride": ((1, 5, 11, 10), (6, 5, 3, 3), {"dilation": 2, "stride": (4, 2)}),
+    "groups": ((2, 12, 5, 5), (14, 6, 3, 3), {"groups": 2, "padding": 1}),
+    "groups_over_tiles": ((1, 10, 4, 4), (66, 5, 2, 2), {"groups": 2, "stride": 2}),
+    "padding_over_kernel": ((1, 5, 3, 4), (6, 5, 2, 2), {"padding": ((3, 0), (1, 4))}),
+    "batch_0": ((0, 6, 5, 5), (7, 6, 3, 3), {}),
+}
+# The other kernels: few channels a group (with more taps than are staged), depthwise.
+FEW: dict[str, Geometry] = {
+    "direct_17_filters": ((1, 3, 13, 12), (17, 3, 3, 3), {"padding": 1}),
+    "direct_36_taps": ((2, 4, 7, 6), (5, 4, 3, 3), {"stride": 2, "padding": 1}),
+    "direct_98_taps": ((1, 2, 9, 9), (3, 2, 7, 7), {"padding": 3}),
+    "direct_groups": ((1, 6, 12, 12), (10, 3, 3, 3), {"groups": 2, "dilation": 2}),
+    "depthwise_5x5": ((2, 4, 9, 7), (4, 1, 5, 5), {"groups": 4, "padding": 2}),
+    "depthwise_multiplier_2": ((1, 3, 9, 9), (6, 1, 3, 3), {"groups": 3, "stride": 2}),
+    "depthwise_dilated": ((1, 3, 12, 9), (3, 1, 3, 2), {"groups": 3, "dilation": 2, "stride": 3}),
+}
+# Enough pixels that the sums over them are split, the last slice shorter than the others.
+SPLIT: dict[str, Geometry] = {
+    "split_3": ((3, 5, 12, 13), (6, 5, 1, 1), {}),
+    "split_groups": ((5, 10, 9, 9), (4, 5, 2, 2), {"groups": 2, "padding": 1}),
+    "split_depthwise": ((3, 2, 30, 29), (4, 1, 2, 2), {"groups": 2}),
+}
+
+
+class Reference(Convolution):
+    """The same geometry on the `cpu` device in float64: fast enough for tiles."""
+
+    def __init__(self, x_shape: Any, w_shape: Any, **settings: Any):
+        super().__init__(x_shape, w_shape, **settings)
+        self.settings = settings
+
+    def _call(self, method: str, *args: Any) -> Any:
+        wide = [a.astype("float64") if isinstance(a, np.ndarray) else a for a in args]
+        return getattr(NumpyOps(), method)(*wide, **self.settings)
+
+    def forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Any:
+        return self._call("conv2d_forward", x, w, b)
+
+    def backward_input(self, dy: np.ndarray, w: np.ndarray) -> Any:
+        return self._call("conv2d_backward_input", dy, w, self.x_shape)
+
+    def backward_weight(self, dy: np.ndarray, x: np.ndarray) -> Any:
+        return self._call("conv2d_backward_weight", dy, x, self.w_shape)
+
+
+def check_all(ops: Ops, geometry: Geometry, dtype: str = "float32") -> None:
+    x_shape, w_shape, kw = geometry
+    for check in CHECKS:
+        check(ops, Reference(x_shape, w_shape, **kw), kw, dtype)
+
+
+@pytest.mark.parametrize("name", [*TILED, *FEW, *SPLIT])
+def test_agreement_with_the_cpu(dtype: str, name: str) -> None:
+    check_all(poisoned(), (TILED | FEW | SPLIT)[name], dtype)
+
+
+@pytest.mark.parametrize("geometry", [*FEW.values(), *SPLIT.values(), TILED["groups"]])
+def test_no_fault_in_checked_mode(geometry: Geometry) -> None:
+    check_all(poisoned(checked=True), geometry)
+
+
+EACH_TILE = [
+    pytest.param(dtype, tile, id=f"{dtype}-{tile.m}x{tile.n}")
+    for dtype, tiles in TILES.items()
+    for tile in tiles
+]
+
+
+def passes(ops: Ops, geometry: Geometry, dtype: str) -> list[Any]:
+    """y, dx, dw and db."""
+    x_shape, w_shape, kw = geometry
+    y_shape = Convolution(x_shape, w_shape, **kw).y_shape
+    x, w, dy = normal(x_shape, dtype), normal(w_shape, dtype, 1), normal(y_shape, dtype, 2)
+    return [
+        ops.conv2d_forward(x, w, **kw),
+        ops.conv2d_backward_input(dy, w, x_shape, **kw),
+        ops.conv2d_backward_weight(dy, x, w_shape, **kw),
+        ops.conv2d_backward_bias(dy),
+    ]
+
+
+@pytest.mark.parametrize(("dtype", "tile"), EACH_TILE)
+def test_every_tile_is_right_and_gives_the_same_bits(
+    dtype: str, tile: Tile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sum is taken in the order of its depth by one thread, whatever the tile."""
+    geometries = [TILED["stride_2"], TILED["groups_over_tiles"], TILED["tile_over_two_images"]]
+    usual = [passes(poisoned(), geometry, dtype) for geometry in geometries]
+    monkeypatch.setattr(convolution, "choose_tile", lambda *args, **kw: tile)
+    for geometry, expected in zip(geometries, usual, strict=True):
+        check_all(poisoned(), geometry, dtype)
+        for a, b in zip(passes(poisoned(), geometry, dtype), expected, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("order", [None, 1, 2])
+def test_the_same_bits_in_any_order_of_blocks(dtype: str, order: int | None) -> None:
+    shuffled = PoisonedOps(EmulatorLauncher(block_order=order))
+    for geometry in (*SPLIT.values(), TILED["stride_3"], FEW["direct_17_filters"]):
+        results = passes(poisoned(), geometry, dtype), passes(shuffled, geometry, dtype)
+        for a, b in zip(*results, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_more_than_one_grid(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels that loop with the grid's stride, with a grid of one block."""
+    monkeypatch.setattr(base, "GRID_STRIDE_BLOCKS", 1)
+    check_all(poisoned(), ((2, 4, 12, 11), (8, 1, 3, 3), {"groups": 4, "padding": 1}), dtype)
+    check_all(poisoned(), ((3, 12, 9, 9), (32, 12, 1, 1), {}), dtype)
+
+
+def check_bias(ops: Ops, shape: tuple[int, ...], dtype: str = "float32") -> None:
+    dy = normal(shape, dtype)
+    axes, terms = (0, 2, 3), dy.size // max(1, shape[1]) + 1
+    wide = dy.astype("float64")
+    db = ops.conv2d_backward_bias(dy)
+    assert_close(db, wide.sum(axes), terms=terms, magnitude=abs(wide).sum(axes), what="db")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(3, 2, 27, 29), (300, 3, 1, 1), (2, 1, 50, 41), (9, 3, 16, 16), (2, 3, 0, 4), (4, 0, 2, 2)],
+)
+def test_bias(dtype: str, shape: tuple[int, ...]) -> None:
+    check_bias(poisoned(), shape, dtype)
+
+
+def full_convolution(
+    dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], kw: dict[str, Any]
+) -> np.ndarray:
+    """dx as the seeds define it (S4 eq. 15): insert zeros into δ, pad, rot180(w), correlate."""
+    g = Convolution(x_shape, w.shape, **kw)
+    n, k, p, q = dy.shape
+    channels, taps_h, taps_w = w.shape[1:]
+    (sh, sw), (dh, dw) = g.stride, g.dilation
+    wide, high = (taps_w - 1) * dw, (taps_h - 1) * dh
+    dilated = np.zeros((n, k, (p - 1) * sh + 1, (q - 1) * sw + 1))
+    dilated[:, :, ::sh, ::sw] = dy
+    # A margin of the kernel's extent gives the full convolution; x is cut out of it, and what no
+    # window reaches is 0.
+    top, left = g.padding[0][0], g.padding[1][0]
+    padded = np.zeros((n, k, top + x_shape[2] + 2 * high, left + x_shape[3] + 2 * wide))
+    rows = min(dilated.shape[2], padded.shape[2] - high)
+    columns = min(dilated.shape[3], padded.shape[3] - wide)
+    padded[:, :, high : high + rows, wide : wide + columns] = dilated[:, :, :rows, :columns]
+    turned = w[:, :, ::-1, ::-1]
+    dx = np.zeros(x_shape)
+    of_group = k // g.groups
+    for group in range(g.groups):
+        filters = slice(group * of_group, (group + 1) * of_group)
+        inputs = slice(group * channels, (group + 1) * channels)
+        for r in range(taps_h):
+            for s in range(taps_w):
+                window = padded[:, filters, top + r * dh :, left + s * dw :]
+                window = window[:, :, : x_shape[2], : x_shape[3]]
+                dx[:, inputs] += np.einsum("nkij,kc->ncij", window, turned[filters, :, r, s])
+    return dx
+
+
+PHASES = [n for n, (_, _, kw) in GEOMETRIES.items() if "stride" in kw and "batch" not in n]
+
+
+@pytest.mark.parametrize("name", PHASES + [n for n in TILED if "stride" in n])
+def test_phases_are_the_convolution_of_the_dilated_delta(dtype: str, name: str) -> None:
+    x_shape, w_shape, kw = (GEOMETRIES | TILED)[name]
+    y_shape = Convolution(x_shape, w_shape, **kw).y_shape
+    dy, w = normal(y_shape, dtype, 3), normal(w_shape, dtype, 4)
+    dx = poisoned().conv2d_backward_input(dy, w, x_shape, **kw)
+    expected, magnitude = (
+        full_convolution(d.astype("float64"), v.astype("float64"), x_shape, kw)
+        for d, v in ((dy, w), (abs(dy), abs(w)))
+    )
+    assert_close(dx, expected, terms=w[:, 0].size, magnitude=magnitude, what="dx")
+
+
+@given(
+    total=st.integers(0, 2**31 - 1),
+    blocks=st.integers(1, 10**6),
+    quantum=st.sampled_from([128, 1024]),
+    part=st.integers(4, 2**31),
+)
+def test_slices_cover_the_sum_once(total: int, blocks: int, quantum: int, part: int) -> None:
+    slices, length = split(total, blocks, quantum, part)
+    assert slices >= 1
+    assert length >= 1
+    assert (slices - 1) * length < max(1, total) <= max(1, slices * length)
+    assert slices == 1 or slices * part <= convolution.WORKSPACE_BYTES
+    assert slices == 1 or length >= quantum
+
+
+def test_the_workspace_of_the_benchmarks_is_bounded_and_fills_the_gpu() -> None:
+    """(64, 64, 56, 56) → 64 3x3: five tiles of dw alone would leave the GPU idle."""
+    shape = Conv2dShape.of((64, 64, 56, 56), (64, 64, 3, 3), padding=1)
+    tile = choose_tile("float32", 64, 576, 1, split=True)
+    blocks = tile.blocks(64, 576)
+    slices, _ = split(shape.n * shape.p * shape.q, blocks, 128, 64 * 576 * 4)
+    assert slices * blocks >= convolution.MULTIPROCESSORS
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "tile"),
+    [
+        (256, 131072, (128, 128)),
+        (64, 200704, (64, 128)),
+        # 130 blocks, one a multiprocessor: half as many twice as large would take longer.
+        (64, 130 * 64, (64, 64)),
+        # All blocks run at once whatever their size: the smallest is done first.
+        (40, 900, (32, 64)),
+    ],
+)
+def test_the_tile_follows_from_the_shape(rows: int, columns: int, tile: tuple[int, int]) -> None:
+    chosen = choose_tile("float32", rows, columns, 1)
+    assert (chosen.m, chosen.n) == tile
+
+
+def test_which_kernel_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[str] = []
+    monkeypatch.setattr(
+        EmulatorLauncher, "_launch", lambda self, kernel, *args: launched.append(kernel.symbol)
+    )
+    for name in ("groups", "stride_2"):
+        passes(poisoned(), TILED[name], "float32")
+    assert set(launched) == {
+        "conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight",
+        "conv2d_backward_bias",
+    }  # fmt: skip
+    launched.clear()
+    passes(poisoned(), SPLIT["split_depthwise"], "float32")
+    assert launched == [
+        "conv2d_forward_depthwise", "conv2d_backward_input_depthwise",
+        "conv2d_backward_weight_depthwise", "conv2d_backward_weight_reduce",
+        "conv2d_backward_bias", "conv2d_backward_bias_reduce",
+    ]  # fmt: skip
+    launched.clear()
+    passes(poisoned(), FEW["direct_groups"], "float32")
+    assert launched[0] == "conv2d_forward_direct"

@@ -20,7 +20,10 @@ from gpucnn.data import TRANSFORMS
 from gpucnn.draws import generator
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+# benchmark_shapes.yaml is data, not a run.
+CONFIGS = sorted(
+    path for path in (ROOT / "configs").glob("*.yaml") if path.stem != "benchmark_shapes"
+)
 NAMES = [path.stem for path in CONFIGS]
 
 

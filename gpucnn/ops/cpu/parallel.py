@@ -2,7 +2,7 @@
 
 All of the `cpu` device's work runs with the BLAS at one thread, and large work as blocks on as many
 threads as the BLAS was set to. So copies and products overlap, and no BLAS thread spins for a core
-that somebody else is using (small products took ten times as long on a busy machine). What a block
+that somebody else is using, which slows small networks down most on a busy machine. What a block
 computes depends on the block alone: results do not depend on the number of threads.
 """
 

@@ -1,6 +1,6 @@
 """Choosing between a value and 0 by its bits.
 
-NumPy's masked copies take about ten times as long as a comparison and an `and`, and a product with
+NumPy's masked copies take far longer than a comparison and an `and` of bits, and a product with
 the mask would turn an infinite value times 0 into NaN.
 """
 

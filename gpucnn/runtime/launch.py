@@ -138,6 +138,10 @@ class Launcher(ABC):
     def is_array(self, a: Any) -> bool:
         return isinstance(a, self.xp.ndarray)
 
+    def to_numpy(self, a: Any) -> Any:
+        """An array of the device on the host; waits for the launches that write it."""
+        return a
+
     @abstractmethod
     def synchronize(self) -> None:
         """Wait for every launch so far."""

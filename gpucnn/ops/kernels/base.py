@@ -28,7 +28,7 @@ class KernelArrayOps(ArrayOps):
         return self.launcher.xp.asarray(a, dtype=dtype, order="C")
 
     def to_numpy(self, a: Array) -> Any:
-        return a if isinstance(a, np.ndarray) else a.get()
+        return self.launcher.to_numpy(a)
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         return self.launcher.xp.empty(tuple(shape), dtype)

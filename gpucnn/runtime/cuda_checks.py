@@ -13,6 +13,9 @@ from typing import Any
 
 from gpucnn.errors import DeviceError
 
+NO_DEVICE = 100
+"""cudaErrorNoDevice: what CUDA answers, in place of a count of 0, where a driver shows no GPU."""
+
 DISTRIBUTIONS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
 
 
@@ -62,7 +65,9 @@ def check_index(cupy: Any, index: int) -> None:
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise _no_driver(error) from error
+        if error.status != NO_DEVICE:
+            raise _no_driver(error) from error
+        count = 0
     if count == 0:
         raise DeviceError(
             "the NVIDIA driver shows no GPU: check nvidia-smi, CUDA_VISIBLE_DEVICES and a"

@@ -102,13 +102,21 @@ class FakeCupy:
             Device=Device,
             runtime=SimpleNamespace(
                 CUDARuntimeError=CUDARuntimeError,
-                getDeviceCount=lambda: fake._touch() or devices,
+                getDeviceCount=lambda: fake._count(devices),
                 **{name: lambda value=value: value for name, value in version.items()},
             ),
             driver=SimpleNamespace(CUDADriverError=CUDADriverError),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             compiler=SimpleNamespace(CompileException=CompileException),
         )
+
+    def _count(self, devices: int) -> int:
+        self._touch()
+        if not devices:
+            error = CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+            error.status = 100
+            raise error
+        return devices
 
     def _touch(self) -> None:
         if self.fail is not None:

@@ -6,11 +6,14 @@
 #pragma once
 #define GPUCNN_EMULATOR 1
 
-#include <cmath>
 #include <cstddef>
+// The special functions of C++17 are most of libstdc++'s <cmath>, and half the time of a small kernel's
+// build; another library does not know this macro.
+#undef _GLIBCXX_USE_STD_SPEC_FUNCS
+#define _GLIBCXX_USE_STD_SPEC_FUNCS 0
+#include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 

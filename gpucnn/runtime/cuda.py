@@ -57,7 +57,7 @@ class CudaLauncher(Launcher):
             raise DeviceError(
                 f"device {self.name!r} is not available: {error}; or use --device cpu"
             ) from error
-        self.xp = _Arrays(self._cupy, self._device, self.name)
+        self.xp = _Arrays(self._cupy, self.device, self.name)
         self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._functions: dict[Kernel, Any] = {}
 
@@ -66,19 +66,19 @@ class CudaLauncher(Launcher):
         self._cupy = _import_cupy()
         check_driver(self._cupy)
         check_index(self._cupy, index)
-        self._device = self._cupy.cuda.Device(index)
+        self.device = self._cupy.cuda.Device(index)
         # New arrays of the caller's thread belong to this device as well.
-        self._device.use()
-        self.arch = f"sm_{self._device.compute_capability}"
-        self.max_shared_bytes = int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
-        check_toolkit(self._cupy, self._device, self.arch)
+        self.device.use()
+        self.arch = f"sm_{self.device.compute_capability}"
+        self.max_shared_bytes = int(self.device.attributes["MaxSharedMemoryPerBlockOptin"])
+        check_toolkit(self._cupy, self.device, self.arch)
 
     def is_array(self, a: Any) -> bool:
-        return isinstance(a, self._cupy.ndarray) and a.device.id == self._device.id
+        return isinstance(a, self._cupy.ndarray) and a.device.id == self.device.id
 
     def synchronize(self) -> None:
-        with self._device, _reported(self._cupy, f"device {self.name!r} ({self.arch})"):
-            self._device.synchronize()
+        with self.device, _reported(self._cupy, f"device {self.name!r} ({self.arch})"):
+            self.device.synchronize()
 
     def to_numpy(self, a: Any) -> Any:
         # A copy waits for the launches before it, and brings their errors.
@@ -88,7 +88,7 @@ class CudaLauncher(Launcher):
     def compile(self, kernel: Kernel) -> Any:
         """The kernel's function, compiled once a process and kept by CuPy on disk."""
         if kernel not in self._functions:
-            with self._device, self._compiling(kernel):
+            with self.device, self._compiling(kernel):
                 try:
                     function = self._function(kernel)
                 except OSError as error:
@@ -115,7 +115,7 @@ class CudaLauncher(Launcher):
             f"kernels/{kernel.file}.cu: {kernel.symbol} on {self.name} ({self.arch}),"
             f" grid {grid}, block {block}, {shared_bytes} bytes of shared memory"
         )
-        with self._device, _reported(self._cupy, what):
+        with self.device, _reported(self._cupy, what):
             if shared_bytes > DEFAULT_SHARED_BYTES:
                 function.max_dynamic_shared_size_bytes = shared_bytes
             function(grid, block, packed(args), shared_mem=shared_bytes)

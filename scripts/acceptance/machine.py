@@ -1,4 +1,4 @@
-"""What the figures were measured on. Here and in timing.py stand all uses of CuPy itself."""
+"""What the figures were measured on. Here and in timing.py stand the uses of CuPy itself."""
 
 import platform
 import shutil

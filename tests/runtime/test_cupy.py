@@ -82,6 +82,34 @@ def test_the_stand_in_has_nothing_that_cupy_has_not(cupy: Any) -> None:
         assert name in own or hasattr(cupy, name), name
 
 
+def test_the_emulated_cupy_has_nothing_that_cupy_has_not(cupy: Any) -> None:
+    """Its modules by their text: they go by the name of the real one."""
+    folder = ROOT / "tests" / "emulated_cupy" / "cupy"
+
+    def compare(file: str, real: Any, own: set[str]) -> None:
+        for node in ast.parse((folder / file).read_text()).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                (target,) = node.targets
+                for keyword in node.value.keywords:
+                    if target.id not in own:
+                        reach(real, f"{target.id}.{keyword.arg}")
+            elif isinstance(node, ast.ClassDef) and hasattr(real, node.name):
+                for part in node.body:
+                    if isinstance(part, ast.FunctionDef) and part.name not in own:
+                        reach(real, f"{node.name}.{part.name}")
+            elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                reach(real, node.name)
+
+    compare("__init__.py", cupy, set())
+    compare("cuda.py", cupy.cuda, {"pool"})
+    compare("_raw.py", cupy, {"__init__", "_unpacked"})
+    compare("_array.py", cupy, {"__getattr__"})
+    for name in ("num_regs", "local_size_bytes", "shared_size_bytes"):
+        reach(cupy.RawKernel, name)
+    pool = cupy.get_default_memory_pool()
+    assert all(hasattr(pool, name) for name in ("total_bytes", "free_bytes", "free_all_blocks"))
+
+
 def test_errors_are_of_the_kinds_that_are_caught(cupy: Any) -> None:
     """check_toolkit catches RuntimeError and thinks that CUDA's own are among them."""
     errors = cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import gpucnn
+from gpucnn.cli import main
 from gpucnn.errors import DeviceError, KernelError, ShapeError
 from gpucnn.runtime import cuda, cuda_checks
 from gpucnn.runtime.cuda import CudaLauncher
@@ -60,6 +61,21 @@ def test_a_file_is_compiled_once_for_its_symbols(cupy: FakeCupy) -> None:
     for symbol in ("all_finite", "all_finite_partial", "all_finite"):
         launcher.compile(Kernel("all_finite", symbol, RELU.macros))
     assert len(cupy.modules) == 1
+
+
+def test_another_launcher_compiles_nothing_again(cupy: FakeCupy) -> None:
+    """CuPy keeps modules by text and options for the process, and by them on disk."""
+    for _ in range(2):
+        CudaLauncher().compile(RELU)
+    assert len(cupy.modules) == 1
+
+
+def test_the_command_builds_ahead(cupy: FakeCupy, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kernels", "build", "max_abs", "relu_forward", "--device", "cuda:1"]) == 0
+    assert "4 builds of kernels are compiled for cuda:1" in capsys.readouterr().out
+    assert {options[1] for _, options in cupy.modules} == {"-DSCALAR=float", "-DSCALAR=double"}
+    assert len(cupy.modules) == 4
+    assert cupy.launches == []
 
 
 def test_a_launch(cupy: FakeCupy) -> None:

@@ -55,7 +55,8 @@ conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restric
                       scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ ConvTile tile;
     // Too many numbers for every thread's registers: the phase along both axes, the first column.
-    __shared__ Phase v, u;
+    __shared__ Phase v;
+    __shared__ Phase u;
     __shared__ uint32 col0;
     const int filters = d.k / d.groups, channels = d.c / d.groups, kernel = d.r * d.s;
     const int phases_h = min(d.stride_h, d.h), phases_w = min(d.stride_w, d.w);
@@ -77,32 +78,31 @@ conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restric
     if (col0 >= uint32(d.n) * v.cells * u.cells) return;
 
     scalar_t sum[THREAD_M][THREAD_N];
+    const int taps = v.taps * u.taps, first = group * channels + row0;
     conv_tile<false>(
-        tile, sum, w + (uint32(group * filters) * channels + row0) * kernel, kernel, channels - row0,
-        dy + uint32(group * filters) * d.p * d.q, d.p, d.q, 0, filters * v.taps * u.taps,
-        [&](int depth) {
-            const int taps = v.taps * u.taps, k = depth / taps, r = depth % taps / u.taps, s = depth % u.taps;
-            const int h = -r * v.back, q = -s * u.back;
-            return Tap{uint32(k) * d.p * d.q + uint32(h) * d.q + q, h, q,
-                       k * channels * kernel + (v.first + r * v.step) * d.s + u.first + s * u.step};
+        tile, sum, w, group * filters * channels + row0, kernel, channels - row0, dy, d.p, d.q, 0, filters * taps,
+        v.taps, u.taps, {false, pixels_are_x(d) && aligned(dy)},
+        [&](const Digits& at, int) {
+            const int h = -at.middle * v.back, q = -at.low * u.back;
+            const int r = v.first + at.middle * v.step, s = u.first + at.low * u.step;
+            return Tap{(at.high * d.p + h) * d.q + q, h, q, (at.high * channels * d.r + r) * d.s + s};
         },
         [&](int col) {
             const Cell cell = cell_of(col0 + col, v, u);
+            if (cell.n >= d.n) return Column{0, kOutside, 0};
             const int h = v.origin + cell.i, q = u.origin + cell.j;
-            return Column{uint32(cell.n) * d.k * d.p * d.q + uint32(h) * d.q + q, h, q, cell.n < d.n};
+            return Column{((cell.n * d.k + group * filters) * d.p + h) * d.q + q, h, q};
         });
-
     const uint32 plane = d.h * d.w;
-#pragma unroll
-    for (int j = 0; j < THREAD_N; ++j) {
-        const Cell cell = cell_of(col0 + tile_col(j), v, u);
-        if (cell.n >= d.n) continue;
-        scalar_t* const at = dx + (uint32(cell.n * d.c + group * channels + row0) * plane +
-                                   (v.cell + cell.i * d.stride_h) * d.w + u.cell + cell.j * d.stride_w);
-#pragma unroll
-        for (int i = 0; i < THREAD_M; ++i)
-            if (row0 + tile_row(i) < channels) at[tile_row(i) * plane] = sum[i][j];
-    }
+    const bool packs = d.stride_h * d.stride_w == 1 && plane % kVector == 0 && aligned(dx);
+    store_tile(
+        sum, dx + first * plane, plane, channels - row0, packs,
+        [&](int col) {
+            const Cell cell = cell_of(col0 + col, v, u);
+            const int row = cell.n * d.c * d.h + v.cell + cell.i * d.stride_h;
+            return cell.n < d.n ? row * d.w + u.cell + cell.j * d.stride_w : -1;
+        },
+        [](scalar_t value, int) { return value; });
 }
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -25,16 +25,17 @@ DEVICE scalar_t finish(scalar_t sum, const scalar_t* b, int k, int relu) {
     return relu && sum <= scalar_t(0) ? scalar_t(0) : sum;
 }
 
-// Places in x of output pixel `pixel` (n,p,q flattened), from the image's first channel of a group on.
-DEVICE Column pixel_column(const Conv2dParams& d, uint32 pixel) {
-    const uint32 pq = d.p * d.q, n = pixel / pq, rest = pixel % pq;
-    const int h = int(rest / d.q) * d.stride_h - d.pad_top, w = int(rest % d.q) * d.stride_w - d.pad_left;
-    return {n * d.c * d.h * d.w + uint32(h) * d.w + w, h, w, n < uint32(d.n)};
+// Places in x of output pixel `pixel` (n,p,q flattened), from the image's channel `channel` on.
+DEVICE Column pixel_column(const Conv2dParams& d, uint32 pixel, int channel) {
+    const Digits at = digits(pixel, d.p, d.q);
+    if (at.high >= d.n) return {0, kOutside, 0};
+    const int h = at.middle * d.stride_h - d.pad_top, w = at.low * d.stride_w - d.pad_left;
+    return {((at.high * d.c + channel) * d.h + h) * d.w + w, h, w};
 }
 
-DEVICE Tap filter_tap(const Conv2dParams& d, int k) {
-    const int rs = d.r * d.s, c = k / rs, h = k % rs / d.s * d.dilation_h, w = k % d.s * d.dilation_w;
-    return {uint32(c) * d.h * d.w + uint32(h) * d.w + w, h, w, k};
+DEVICE Tap filter_tap(const Conv2dParams& d, const Digits& at, int k) {
+    const int h = at.middle * d.dilation_h, w = at.low * d.dilation_w;
+    return {(at.high * d.h + h) * d.w + w, h, w, k};
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
@@ -46,26 +47,21 @@ conv2d_forward(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
     const uint32 row_tiles = ceil_div(filters, TILE_M), col_tiles = (pixels - 1) / TILE_N + 1;
     const int row0 = blockIdx.x % row_tiles * TILE_M;
     const uint32 col0 = blockIdx.x / row_tiles % col_tiles * TILE_N;
-    const int group = blockIdx.x / row_tiles / col_tiles;
+    const int group = blockIdx.x / row_tiles / col_tiles, first = group * filters + row0;
 
     scalar_t sum[THREAD_M][THREAD_N];
+    const Vectors vectors = {depth % kVector == 0 && aligned(w), pixels_are_x(d) && aligned(x)};
     conv_tile<false>(
-        tile, sum, w + uint32(group * filters + row0) * depth, depth, filters - row0,
-        x + uint32(group * channels) * d.h * d.w, d.h, d.w, 0, depth,
-        [&](int k) { return filter_tap(d, k); },
-        [&](int col) { return pixel_column(d, col0 + col); });
-
-#pragma unroll
-    for (int j = 0; j < THREAD_N; ++j) {
-        const uint32 pixel = col0 + tile_col(j);
-        if (pixel >= pixels) continue;
-        scalar_t* const at = y + (pixel / pq * d.k * pq + pixel % pq);
-#pragma unroll
-        for (int i = 0; i < THREAD_M; ++i) {
-            const int row = row0 + tile_row(i), k = group * filters + row;
-            if (row < filters) at[k * pq] = finish(sum[i][j], b, k, relu);
-        }
-    }
+        tile, sum, w, first, depth, filters - row0, x, d.h, d.w, 0, depth, d.r, d.s, vectors,
+        [&](const Digits& at, int k) { return filter_tap(d, at, k); },
+        [&](int col) { return pixel_column(d, col0 + col, group * channels); });
+    store_tile(
+        sum, y + first * pq, pq, filters - row0, pq % kVector == 0 && aligned(y),
+        [&](int col) {
+            const uint32 pixel = col0 + col;
+            return pixel < pixels ? int(pixel / pq * d.k * pq + pixel % pq) : -1;
+        },
+        [&](scalar_t value, int row) { return finish(value, b, first + row, relu); });
 }
 
 extern "C" __global__ void __launch_bounds__(PIXELS)
@@ -79,8 +75,7 @@ conv2d_forward_direct(const scalar_t* __restrict__ x, const scalar_t* __restrict
     const int row0 = blockIdx.x % row_tiles * FILTERS;
     const uint32 pixel = blockIdx.x / row_tiles % col_tiles * PIXELS + threadIdx.x;
     const int group = blockIdx.x / row_tiles / col_tiles;
-    const scalar_t* const source = x + uint32(group * channels) * d.h * d.w;
-    const Column col = pixel_column(d, pixel);
+    const Column col = pixel_column(d, pixel, group * channels);
 
     scalar_t sum[FILTERS] = {};
     for (int first = 0; first < depth; first += STAGED) {
@@ -91,17 +86,18 @@ conv2d_forward_direct(const scalar_t* __restrict__ x, const scalar_t* __restrict
             weights[tap][i / STAGED] =
                 tap < count && row < filters ? w[uint32(group * filters + row) * depth + first + tap] : scalar_t(0);
         }
-        if (threadIdx.x < count) taps[threadIdx.x] = filter_tap(d, first + threadIdx.x);
+        if (threadIdx.x < count)
+            taps[threadIdx.x] = filter_tap(d, digits(first + threadIdx.x, d.r, d.s), 0);
         __syncthreads();
         for (int i = 0; i < count; ++i) {
             const Tap at = taps[i];
-            const bool inside = col.there && uint32(col.h + at.h) < uint32(d.h) && uint32(col.w + at.w) < uint32(d.w);
-            const scalar_t value = inside ? source[col.offset + at.offset] : scalar_t(0);
+            const bool inside = uint32(col.h + at.h) < uint32(d.h) && uint32(col.w + at.w) < uint32(d.w);
+            const scalar_t value = inside ? x[col.offset + at.offset] : scalar_t(0);
 #pragma unroll
             for (int f = 0; f < FILTERS; ++f) sum[f] += value * weights[i][f];
         }
     }
-    if (!col.there) return;
+    if (pixel >= pixels) return;
     scalar_t* const at = y + (pixel / pq * d.k * pq + pixel % pq);
 #pragma unroll
     for (int f = 0; f < FILTERS; ++f) {

@@ -24,13 +24,18 @@ def _macros(**macros: object) -> Macros:
     return tuple((name, str(value)) for name, value in macros.items())
 
 
-def _tile(m: int, n: int, per_thread: int) -> Macros:
-    return _macros(TILE_M=m, TILE_N=n, TILE_K=8, THREAD_M=per_thread, THREAD_N=per_thread)
+def _tile(m: int, n: int, thread_m: int, thread_n: int) -> Macros:
+    return _macros(TILE_M=m, TILE_N=n, TILE_K=8, THREAD_M=thread_m, THREAD_N=thread_n)
 
 
 _CONVOLUTION: Choices = {
-    "float": (_tile(128, 128, 8), _tile(64, 128, 8), _tile(64, 64, 4), _tile(32, 64, 4)),
-    "double": (_tile(64, 64, 4), _tile(32, 64, 4)),
+    "float": (
+        _tile(128, 128, 8, 8),
+        _tile(64, 128, 4, 8),
+        _tile(64, 64, 4, 4),
+        _tile(32, 64, 4, 4),
+    ),
+    "double": (_tile(64, 64, 4, 4), _tile(32, 64, 4, 4)),
 }
 _PRODUCT: Choices = {
     "float": tuple(_macros(TILE_M=size, TILE_N=size) for size in (128, 64, 32)),

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from gpucnn.ops.base import Ops
 from gpucnn.ops.kernels import base, convolution
+from gpucnn.ops.kernels.base import SCALARS
 from gpucnn.ops.kernels.convolution import TILES, Tile, choose_tile, split
 from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.ops.shapes import Conv2dShape
 from gpucnn.runtime.emulator import EmulatorLauncher
+from gpucnn.runtime.registry import VARIANTS
 from tests.kernels.devices import PoisonedOps, poisoned
+from tests.kernels.shifted import ShiftedOps, assert_same_bits, shifted
 from tests.ops.geometries import GEOMETRIES
 from tests.ops.harness import normal
 from tests.ops.test_convolution import CHECKS
@@ -40,6 +43,19 @@ TILED: dict[str, Geometry] = {
     "groups_over_tiles": ((1, 10, 4, 4), (66, 5, 2, 2), {"groups": 2, "stride": 2}),
     "padding_over_kernel": ((1, 5, 3, 4), (6, 5, 2, 2), {"padding": ((3, 0), (1, 4))}),
     "batch_0": ((0, 6, 5, 5), (7, 6, 3, 3), {}),
+}
+# Whole packs of 16 bytes in the operands' or the result's rows, and cases that only look like it.
+PACKED: dict[str, Geometry] = {
+    "packs_everywhere": ((3, 8, 4, 6), (12, 8, 1, 1), {}),
+    "packs_in_groups": ((2, 16, 6, 6), (24, 8, 1, 1), {"groups": 2}),
+    "packs_over_tiles": ((2, 40, 4, 10), (36, 40, 1, 1), {}),
+    "packs_of_weights": ((1, 8, 5, 5), (6, 8, 3, 3), {"padding": 1}),
+    "packs_of_pixels": ((2, 5, 4, 8), (6, 5, 3, 3), {"padding": 1}),
+    "packs_but_padded": ((2, 8, 4, 4), (8, 8, 1, 1), {"padding": 1}),
+    "packs_but_over_rows": ((2, 8, 4, 6), (8, 8, 1, 1), {"padding": ((1, 1), (0, 0))}),
+    "packs_but_moved": ((2, 8, 4, 4), (8, 8, 1, 1), {"stride": 2, "padding": ((0, 3), (0, 3))}),
+    "packs_but_strided": ((2, 8, 8, 8), (8, 8, 1, 1), {"stride": 2}),
+    "pairs_alone": ((2, 6, 3, 6), (6, 6, 1, 1), {}),
 }
 # The other kernels: few channels a group (with more taps than are staged), depthwise.
 FEW: dict[str, Geometry] = {
@@ -86,12 +102,14 @@ def check_all(ops: Ops, geometry: Geometry, dtype: str = "float32") -> None:
         check(ops, Reference(x_shape, w_shape, **kw), kw, dtype)
 
 
-@pytest.mark.parametrize("name", [*TILED, *FEW, *SPLIT])
+@pytest.mark.parametrize("name", [*TILED, *PACKED, *FEW, *SPLIT])
 def test_agreement_with_the_cpu(dtype: str, name: str) -> None:
-    check_all(poisoned(), (TILED | FEW | SPLIT)[name], dtype)
+    check_all(poisoned(), (TILED | PACKED | FEW | SPLIT)[name], dtype)
 
 
-@pytest.mark.parametrize("geometry", [*FEW.values(), *SPLIT.values(), TILED["groups"]])
+@pytest.mark.parametrize(
+    "geometry", [*FEW.values(), *SPLIT.values(), *PACKED.values(), TILED["groups"]]
+)
 def test_no_fault_in_checked_mode(geometry: Geometry) -> None:
     check_all(poisoned(checked=True), geometry)
 
@@ -103,17 +121,22 @@ EACH_TILE = [
 ]
 
 
-def passes(ops: Ops, geometry: Geometry, dtype: str) -> list[Any]:
+def passes_of(ops: Ops, x: Any, w: Any, b: Any, dy: Any, kw: dict[str, Any]) -> list[Any]:
     """y, dx, dw and db."""
+    return [
+        ops.conv2d_forward(x, w, b, **kw),
+        ops.conv2d_backward_input(dy, w, x.shape, **kw),
+        ops.conv2d_backward_weight(dy, x, w.shape, **kw),
+        ops.conv2d_backward_bias(dy),
+    ]
+
+
+def passes(ops: Ops, geometry: Geometry, dtype: str) -> list[Any]:
+    """The same on arrays of the geometry's shapes."""
     x_shape, w_shape, kw = geometry
     y_shape = Convolution(x_shape, w_shape, **kw).y_shape
     x, w, dy = normal(x_shape, dtype), normal(w_shape, dtype, 1), normal(y_shape, dtype, 2)
-    return [
-        ops.conv2d_forward(x, w, **kw),
-        ops.conv2d_backward_input(dy, w, x_shape, **kw),
-        ops.conv2d_backward_weight(dy, x, w_shape, **kw),
-        ops.conv2d_backward_bias(dy),
-    ]
+    return passes_of(ops, x, w, None, dy, kw)
 
 
 @pytest.mark.parametrize(("dtype", "tile"), EACH_TILE)
@@ -121,7 +144,8 @@ def test_every_tile_is_right_and_gives_the_same_bits(
     dtype: str, tile: Tile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sum is taken in the order of its depth by one thread, whatever the tile."""
-    geometries = [TILED["stride_2"], TILED["groups_over_tiles"], TILED["tile_over_two_images"]]
+    names = ["stride_2", "groups_over_tiles", "tile_over_two_images", "packs_over_tiles"]
+    geometries = [(TILED | PACKED)[name] for name in names]
     usual = [passes(poisoned(), geometry, dtype) for geometry in geometries]
     monkeypatch.setattr(convolution, "choose_tile", lambda *args, **kw: tile)
     for geometry, expected in zip(geometries, usual, strict=True):
@@ -137,6 +161,20 @@ def test_the_same_bits_in_any_order_of_blocks(dtype: str, order: int | None) -> 
         results = passes(poisoned(), geometry, dtype), passes(shuffled, geometry, dtype)
         for a, b in zip(*results, strict=True):
             assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("name", ["packs_everywhere", "packs_of_weights", "packs_of_pixels"])
+def test_the_same_bits_from_arrays_that_begin_anywhere(dtype: str, name: str) -> None:
+    """Accesses of 16 bytes or single ones: the sums are the same."""
+    x_shape, w_shape, kw = PACKED[name]
+    y_shape = Convolution(x_shape, w_shape, **kw).y_shape
+    x, w, b = normal(x_shape, dtype), normal(w_shape, dtype, 1), normal(w_shape[:1], dtype, 2)
+    dy = normal(y_shape, dtype, 3)
+    moved = ShiftedOps(EmulatorLauncher())
+    assert_same_bits(
+        passes_of(poisoned(), x, w, b, dy, kw),
+        passes_of(moved, *map(shifted, (x, w, b, dy)), kw),
+    )
 
 
 def test_more_than_one_grid(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +286,21 @@ def test_the_workspace_of_the_benchmarks_is_bounded_and_fills_the_gpu() -> None:
 def test_the_tile_follows_from_the_shape(rows: int, columns: int, tile: tuple[int, int]) -> None:
     chosen = choose_tile("float32", rows, columns, 1)
     assert (chosen.m, chosen.n) == tile
+
+
+@pytest.mark.parametrize("symbol", sorted(name for name in VARIANTS if "conv2d" in name))
+def test_the_registry_has_what_is_launched(symbol: str) -> None:
+    """What is built ahead, reported and held to the budget is what the host chooses among."""
+    for dtype, scalar in SCALARS.items():
+        chosen = macros_of(symbol, dtype)
+        listed = [tuple((n, int(v)) for n, v in macros) for macros in VARIANTS[symbol][scalar]]
+        assert listed == chosen
+
+
+def macros_of(symbol: str, dtype: str) -> list[tuple[tuple[str, int], ...]]:
+    if symbol == "conv2d_forward_direct":
+        return [(("FILTERS", filters),) for filters in (4, 16)]
+    return [tile.macros for tile in TILES[dtype]]
 
 
 def test_which_kernel_computes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,11 +259,19 @@ def test_the_report_is_written_after_each_section(
 
 
 @pytest.mark.slow
-def test_all_tests_of_operations_and_layers_run_on_an_emulated_gpu() -> None:
-    """None takes a device array for a NumPy array, and none is skipped there."""
+def test_all_tests_on_devices_run_on_an_emulated_gpu() -> None:
+    """Nothing takes a device array for a NumPy array, and no test is skipped there."""
     command = ["-m", "pytest", "-q", "-k", "cuda", "--require-gpu", "-m", "not slow"]
     done = subprocess.run(
-        [sys.executable, *command, "tests/ops", "tests/layers"],
+        [
+            sys.executable,
+            *command,
+            *(f"tests/{name}" for name in ("ops", "layers", "training")),
+            "tests/test_losses.py",
+            "tests/test_optimizers.py",
+            "tests/test_initializers.py",
+            "tests/test_seed_goldens.py",
+        ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(EMULATED)])},
         capture_output=True,

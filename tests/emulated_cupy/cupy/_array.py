@@ -80,8 +80,15 @@ class ndarray:
     def __abs__(self) -> "ndarray":
         return ndarray(abs(self.host))
 
+    def __mul__(self, other: Any) -> "ndarray":
+        return ndarray(self.host * _host(other))
+
     def __iadd__(self, other: Any) -> "ndarray":
         self.host += _host(other)
+        return self
+
+    def __isub__(self, other: Any) -> "ndarray":
+        self.host -= _host(other)
         return self
 
 

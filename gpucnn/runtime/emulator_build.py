@@ -83,7 +83,7 @@ def build_kernel(
     runtime = build_runtime()
     text = source + _IMAGES + "".join(map(_IMAGE.format, dict.fromkeys(_KERNEL.findall(source))))
     flags = (
-        *_FLAGS, *_machine_flags(), *(_CHECKED_FLAGS if checked else ("-O2",)),
+        *_FLAGS, *_machine_flags(), *((*_CHECKED_FLAGS, *_poison()) if checked else ("-O2",)),
         *(f"-D{macro}={value}" for macro, value in macros),
         "-I", str(_INCLUDE), "-include", "gpucnn_emulator.h",
     )  # fmt: skip
@@ -181,6 +181,14 @@ def _folder() -> Path:
 @cache
 def _version() -> str:
     return subprocess.run([compiler(), "--version"], capture_output=True, text=True).stdout
+
+
+@cache
+def _poison() -> tuple[str, ...]:
+    """Local variables that nothing initialises begin far from 0; from g++ 12 on."""
+    flag = "-ftrivial-auto-var-init=pattern"
+    command = [compiler(), flag, "-x", "c++", "-E", os.devnull]
+    return (flag,) if subprocess.run(command, capture_output=True).returncode == 0 else ()
 
 
 @cache

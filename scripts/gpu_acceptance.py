@@ -46,13 +46,13 @@ SHOWN_FAILURES = 5
 WIDTH = 150
 """Characters of a line in the file of tables."""
 
-# section -> the seconds it may take: 470 in all. In this order: what is wanted most comes first.
+# section -> the seconds it may take: 475 in all. In this order: what is wanted most comes first.
 SECONDS = {
-    "kernels": 45,
+    "kernels": 60,
     "parity": 75,
     "timing": 120,
     "training": 30,
-    "tests": 120,
+    "tests": 110,
     "determinism": 35,
     "sanitizer": 45,
 }

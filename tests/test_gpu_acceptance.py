@@ -210,6 +210,64 @@ def test_a_process_that_does_not_begin_is_tried_once(tmp_path: Path) -> None:
     assert section.failures == ["its start: ended, its time was up"]
 
 
+SANITIZERS = {
+    # compute-sanitizer's options are four words, then comes the command
+    "clean": ('shift 4; exec "$@"', "passed", None),
+    "finds something": ('shift 4; "$@"; echo invalid read; exit 9', "failed", "invalid read"),
+    "refuses the GPU": ("echo Device not supported; exit 1", "skipped", "Device not supported"),
+}
+
+
+@pytest.mark.parametrize("kind", SANITIZERS)
+def test_what_compute_sanitizer_says(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from acceptance.sections import Deadline
+    from acceptance.suite import sanitizer
+
+    does, status, says = SANITIZERS[kind]
+    tool = tmp_path / "compute-sanitizer"
+    tool.write_text(f"#!/bin/sh\n{does}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(EMULATED))
+    section = sanitizer("cuda", Deadline(60))
+    assert section.status == status, section
+    if status == "failed":
+        assert says in section.failures
+        assert "exit status 9" in section.failures[0]
+    if status == "skipped":
+        assert says in str(section.skipped)
+    assert section.summary["checked"] == (0 if status == "skipped" else 68)
+
+
+def test_a_test_that_fails_or_is_skipped_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from acceptance import suite
+    from acceptance.sections import Deadline
+
+    folder = tmp_path / "tests" / "ops"
+    folder.mkdir(parents=True)
+    (tmp_path / "tests" / "layers").mkdir()
+    (folder / "test_some.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('device', ['cpu', 'emulator'])\n"
+        "@pytest.mark.parametrize('sound', [True, False])\n"
+        "def test_it(device, sound): assert sound, 'out of tune'\n"
+    )
+    (folder / "test_host.py").write_text("def test_it(): pass\n")
+    (folder / "test_broken.py").write_text("import no_such_module\n")
+    monkeypatch.setattr(suite, "ROOT", tmp_path)
+    section = suite.tests("emulator", Deadline(60), quick=False)
+    counts = {row["file"]: (row["passed"], row["failed"]) for row in section.rows}
+    assert counts["tests/ops/test_some.py"] == (1, 1)
+    assert "tests/ops/test_host.py" not in counts
+    assert any("test_some.py::test_it[False-emulator]" in text for text in section.failures)
+    assert any("out of tune" in text for text in section.failures)
+    assert any("no_such_module" in text for text in section.failures)
+
+
 def test_a_time_that_is_up_is_a_failure() -> None:
     from acceptance.sections import Deadline, Section
 

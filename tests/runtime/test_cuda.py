@@ -14,7 +14,7 @@ import pytest
 import gpucnn
 from gpucnn.cli import main
 from gpucnn.errors import DeviceError, KernelError, ShapeError
-from gpucnn.runtime import cuda, cuda_checks
+from gpucnn.runtime import cuda, cuda_checks, registry, source
 from gpucnn.runtime.cuda import CudaLauncher
 from gpucnn.runtime.launch import Kernel
 from tests.runtime import fake_cupy
@@ -54,6 +54,12 @@ def test_the_text_and_the_options_of_a_compilation(cupy: FakeCupy) -> None:
     assert options == ("-std=c++17", "-DSCALAR=double", "-DTILE_M=64")
     assert '#line 1 "kernels/linear_forward.cu"' in text
     assert '#include "' not in text, "CuPy's cache would not see an edited header"
+
+
+@pytest.mark.parametrize("file", registry.files())
+def test_the_text_is_ascii_whatever_the_comments_hold(file: str) -> None:
+    """CuPy writes it to a file in the locale's encoding."""
+    assert source.assemble(file).isascii()
 
 
 def test_a_file_is_compiled_once_for_its_symbols(cupy: FakeCupy) -> None:

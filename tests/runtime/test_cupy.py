@@ -134,6 +134,8 @@ def test_the_calls_have_these_signatures(cupy: Any) -> None:
     for name in ("mem_info", "attributes", "compute_capability"):
         assert hasattr(type(device), name)
     assert int(cupy.cuda.runtime.runtimeGetVersion()) >= 12000
+    # Device.attributes has the names without cudaDevAttr.
+    assert hasattr(cupy.cuda.runtime, "cudaDevAttrMaxSharedMemoryPerBlockOptin")
 
 
 def test_the_options_are_those_of_the_report(cupy: Any) -> None:

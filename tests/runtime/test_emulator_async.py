@@ -105,6 +105,11 @@ FAULTS = {
         "next < count",
         "true",
     ),
+    "from a null pointer": (
+        "memcheck: .*load of 16 bytes .* 0 bytes from a null pointer",
+        "x + first, first < count",
+        "static_cast<float*>(nullptr), true",
+    ),
     "between vectors": (
         "memcheck: .*store of 16 bytes at .* is not a multiple of 16",
         "copy_async<4 * WIDTH>(&tile[0][first]",

@@ -40,12 +40,12 @@ void forget_copies() { copies.clear(); }
 
 extern "C" {
 
-// Starts a copy; where `from` is null, of zeros.
-void gpucnn_copy_async(void* to, const void* from, std::size_t size) {
+// Starts a copy; of zeros where not `inside`.
+void gpucnn_copy_async(void* to, const void* from, std::size_t size, bool inside) {
     void* const caller = __builtin_return_address(0);
-    checker::copy_begins(to, from, std::uint32_t(size), caller);
+    checker::copy_begins(to, from, std::uint32_t(size), inside, caller);
     Copy copy{static_cast<unsigned char*>(to), {}, std::uint32_t(size), own().closed, caller};
-    if (from) std::memcpy(copy.value, from, size);
+    if (inside) std::memcpy(copy.value, from, size);
     own().pending.push_back(copy);
     std::memset(to, kPoison, size);
 }

@@ -224,9 +224,9 @@ void end_block() {
     if (checking) metrics::end_block();
 }
 
-void copy_begins(void* to, const void* from, std::uint32_t size, void* caller) {
+void copy_begins(void* to, const void* from, std::uint32_t size, bool inside, void* caller) {
     if (!checking) return;
-    if (from) access(from, size, Access::Load, true, caller);
+    if (inside) access(from, size, Access::Load, true, caller);
     access(to, size, Access::Store, true, caller);
     const std::uint64_t address = reinterpret_cast<std::uint64_t>(to);
     SharedSpace* const space = space_of(address, size);

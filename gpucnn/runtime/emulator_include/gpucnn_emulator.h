@@ -100,7 +100,7 @@ int gpucnn_warp(const char* operation, unsigned mask, int predicate, const void*
                 std::size_t size, int source, Place at);
 void* gpucnn_dynamic_shared();
 void gpucnn_note_atomic(const void* address, std::size_t size);
-void gpucnn_copy_async(void* to, const void* from, std::size_t size);
+void gpucnn_copy_async(void* to, const void* from, std::size_t size, bool inside);
 void gpucnn_commit_copies();
 void gpucnn_wait_copies(std::size_t pending);
 }
@@ -220,7 +220,7 @@ inline T atomicMax(T* address, T value) {
 template <int BYTES>
 __forceinline__ void copy_async(void* to, const void* from, bool inside = true) {
     static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "cp.async copies 4, 8 or 16 bytes");
-    gpucnn_emulator::gpucnn_copy_async(to, inside ? from : nullptr, BYTES);
+    gpucnn_emulator::gpucnn_copy_async(to, from, BYTES, inside);
 }
 __forceinline__ void commit_copies() { gpucnn_emulator::gpucnn_commit_copies(); }
 template <int PENDING>

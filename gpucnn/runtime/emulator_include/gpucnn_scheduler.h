@@ -61,7 +61,7 @@ void end_block();
 bool ended_a_thread();
 // `caller` is where in the kernel's code. May end the thread.
 void access(const void* where, std::uint32_t size, Access kind, bool aligned, void* caller);
-void copy_begins(void* to, const void* from, std::uint32_t size, void* caller);
+void copy_begins(void* to, const void* from, std::uint32_t size, bool inside, void* caller);
 void copy_lands(void* to, std::uint32_t size, void* caller);
 }  // namespace checker
 

@@ -1,7 +1,8 @@
 """Times of every method by the device's own events, with a cold L2, beside PyTorch's."""
 
+import time
 from collections.abc import Callable
-from math import exp, log
+from math import ceil, exp, log
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ from acceptance.torch_calls import MODES, torch_call
 
 REPEATS = 7
 FLUSH_BYTES = 1 << 30
-"""Written before each repeat: more than any L2 holds, and while the GPU writes, the host has time
-to put the launches behind it, so that no event waits for Python."""
+"""Written before each repeat: more than any L2 holds. And while the GPU writes, as often as it
+takes, the host puts the launches behind it, so that no event waits for Python."""
+MOST_FLUSHES = 16
 QUICK_BYTES = 1 << 20
 """Where the times do not matter."""
 
@@ -33,7 +35,8 @@ def timing(
     import cupy
 
     ops, torch = gpucnn.get_ops(device), torch_with_cuda(device)
-    table, flush = (SMALL, QUICK_BYTES) if quick else (table, FLUSH_BYTES)
+    repeats, flush = (1, QUICK_BYTES) if quick else (REPEATS, FLUSH_BYTES)
+    table = SMALL if quick else table
     clocks: dict[str, CupyClock | TorchClock] = {"gpucnn": CupyClock(cupy, flush)}
     modes: tuple[str, ...] = ()
     if torch is not None:
@@ -51,7 +54,7 @@ def timing(
             row["left_out"] = "the GPU's memory is too small for it"
         elif by == "gpucnn":
             draw = drawer(ops, "float32", lambda a, shape: cupy.resize(cupy.asarray(a), shape))
-            row["ms"] = measured(case.prepare(ops, draw), clocks["gpucnn"])
+            row["ms"] = measured(case.prepare(ops, draw), clocks["gpucnn"], repeats)
             row["tflops"] = case.flops / row["ms"] / 1e9
             row["gb_per_s"] = case.bytes / row["ms"] / 1e6
             pool.free_all_blocks()
@@ -59,7 +62,7 @@ def timing(
             call = torch_call(torch, case, by)
             if call is None:
                 return
-            row["ms"] = measured(call, clocks["torch"])
+            row["ms"] = measured(call, clocks["torch"], repeats)
             del call
             torch.cuda.empty_cache()
         section.add(row)
@@ -96,6 +99,7 @@ class CupyClock:
     def __init__(self, cupy: Any, flush: int) -> None:
         self._cupy = cupy
         self._buffer = cupy.empty(flush, "uint8")
+        self.flush_ms = flush_time(self)
 
     def flush(self) -> None:
         self._buffer.fill(1)
@@ -116,6 +120,7 @@ class TorchClock:
     def __init__(self, torch: Any, flush: int) -> None:
         self._torch = torch
         self._buffer = torch.empty(flush, dtype=torch.uint8, device="cuda")
+        self.flush_ms = flush_time(self)
 
     def flush(self) -> None:
         self._buffer.fill_(1)
@@ -130,17 +135,29 @@ class TorchClock:
         return float(begin.elapsed_time(end))
 
 
-def measured(call: Callable[[], Any], clock: CupyClock | TorchClock) -> float:
+def measured(call: Callable[[], Any], clock: CupyClock | TorchClock, repeats: int) -> float:
     """Milliseconds of one call, the median over repeats, after two that compile and tune."""
     call()
+    clock.milliseconds(clock.event(), clock.event())
+    began = time.perf_counter()
     call()
+    host = 1e3 * (time.perf_counter() - began)
     times = []
-    for _ in range(REPEATS):
-        clock.flush()
+    for _ in range(repeats):
+        for _ in range(min(MOST_FLUSHES, ceil(2 * host / clock.flush_ms))):
+            clock.flush()
         begin = clock.event()
         call()
         times.append(clock.milliseconds(begin, clock.event()))
     return median(times)
+
+
+def flush_time(clock: CupyClock | TorchClock) -> float:
+    """Milliseconds that a flush keeps the device busy."""
+    clock.flush()
+    begin = clock.event()
+    clock.flush()
+    return max(1e-3, clock.milliseconds(begin, clock.event()))
 
 
 def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ import gpucnn
 from gpucnn.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 SHAPES = ROOT / "configs" / "benchmark_shapes.yaml"
 SHOWN_FAILURES = 5
 WIDTH = 150
@@ -159,9 +161,7 @@ class Report:
     @classmethod
     def of(cls, options: argparse.Namespace) -> "Report":
         machine = {"date": date.today().isoformat(), **describe(options.device)}
-        name = machine["gpu"].lower().replace(" ", "-").replace("/", "-")
-        default = ROOT / "benchmarks" / "results" / f"{name}-{machine['date']}.json"
-        report = cls(options.output or default, machine, {})
+        report = cls(options.output or free_name(RESULTS, machine), machine, {})
         report.output.parent.mkdir(parents=True, exist_ok=True)
         report.write()
         return report
@@ -187,6 +187,13 @@ class Report:
             for table in tables(self.sections):
                 Console(file=text, width=WIDTH).print(table)
             _replace(self.output.with_suffix(".txt"), text.getvalue())
+
+
+def free_name(folder: Path, machine: dict[str, Any]) -> Path:
+    """The GPU and the date; with a number where a run before this one has taken that."""
+    stem = f"{machine['gpu'].lower().replace(' ', '-').replace('/', '-')}-{machine['date']}"
+    names = (f"{stem}-{number}" if number > 1 else stem for number in count(1))
+    return next(path for name in names if not (path := folder / f"{name}.json").exists())
 
 
 def _replace(path: Path, text: str) -> None:

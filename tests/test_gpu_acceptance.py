@@ -316,6 +316,16 @@ def test_the_report_is_written_after_each_section(
     assert [file.name for file in tmp_path.iterdir()] == ["report.json", "report.txt"]
 
 
+def test_a_run_overwrites_no_other(tmp_path: Path) -> None:
+    from gpu_acceptance import free_name
+
+    machine = {"gpu": "NVIDIA A/B 1", "date": "2026-01-02"}
+    for name in ("nvidia-a-b-1-2026-01-02", "nvidia-a-b-1-2026-01-02-2"):
+        path = free_name(tmp_path, machine)
+        assert path.name == f"{name}.json"
+        path.touch()
+
+
 @pytest.mark.slow
 def test_all_tests_on_devices_run_on_an_emulated_gpu() -> None:
     """Nothing takes a device array for a NumPy array, and no test is skipped there."""

@@ -1,0 +1,91 @@
+"""Sizes: of an output, of "same" padding, and of what a neuron sees (S4, S3 §2.1, S2)."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from gpucnn.errors import ConfigError, ShapeError
+from gpucnn.implements import implements
+
+Pair = tuple[int, int]
+Sides = tuple[Pair, Pair]
+
+
+def pair(value: int | Sequence[int]) -> Pair:
+    """(height, width) from an int or a pair: rows first, unlike S3's stride (SEEDS C3)."""
+    if isinstance(value, int):
+        return value, value
+    height, width = value
+    return height, width
+
+
+def sides(padding: int | Sequence[int] | Sequence[Sequence[int]]) -> Sides:
+    """((top, bottom), (left, right)) from an int, a pair (height, width) or both pairs."""
+    if isinstance(padding, int):
+        return (padding, padding), (padding, padding)
+    vertical, horizontal = padding
+    return pair(vertical), pair(horizontal)
+
+
+@implements("A1")
+def output_size(W: int, F: int, P: int, S: int) -> int:
+    """(W - F + 2P)/S + 1, for input size W, filter size F, padding P and stride S (S4).
+
+    A result that is not a whole number means that the hyper-parameters are wrong: a ShapeError,
+    as for a filter larger than the padded input. A negative P or an S below 1 is a ConfigError.
+    """
+    if S < 1:
+        raise ConfigError(f"stride S must be at least 1, got {S}")
+    if P < 0:
+        raise ConfigError(f"padding P must be at least 0, got {P}")
+    if not 1 <= F <= W + 2 * P:
+        raise ShapeError(f"filter size F must be from 1 to W + 2P = {W + 2 * P}, got {F}")
+    steps, rest = divmod(W - F + 2 * P, S)
+    if rest:
+        raise ShapeError(
+            f"(W - F + 2P)/S + 1 = ({W} - {F} + {2 * P})/{S} + 1 = {steps + rest / S + 1:g} is not"
+            " a whole number: choose other W, F, P or S"
+        )
+    return steps + 1
+
+
+@implements("A2")
+def same_padding(kernel_size: int | Sequence[int]) -> Sides:
+    """((top, bottom), (left, right)) that keeps H x W at stride 1 (S3 §2.1).
+
+    The map grows to (H + H' - 1) x (W + W' - 1). Where H' - 1 is odd, S3 leaves open which side
+    gets the extra row; here the bottom does, and the right side the extra column.
+    """
+    height, width = pair(kernel_size)
+    top, left = (height - 1) // 2, (width - 1) // 2
+    return (top, height - 1 - top), (left, width - 1 - left)
+
+
+class Window(NamedTuple):
+    """What a layer looks through along one axis; a pool has its kernel's size as stride."""
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+
+
+class Field(NamedTuple):
+    """Input cells that one output cell sees, and those between two neighbouring output cells."""
+
+    size: int
+    jump: int
+
+
+@implements("A25")
+def receptive_field(layers: Iterable[Window]) -> list[Field]:
+    """The receptive field behind each layer; it grows with depth (S2).
+
+    A window's k cells lie `dilation` apart, each cell of that layer `jump` input cells from the
+    next: size += (k - 1) · dilation · jump, then jump *= stride.
+    """
+    fields = []
+    size, jump = 1, 1
+    for kernel, stride, dilation in layers:
+        size += (kernel - 1) * dilation * jump
+        jump *= stride
+        fields.append(Field(size, jump))
+    return fields

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from gpucnn.errors import ShapeError
 from gpucnn.implements import implements
-from gpucnn.reference.sizes import pair, sides
+from gpucnn.reference.sizes import Size, pair, sides
 
 Array = NDArray[np.float64]
 
 
 @implements("C1", "C3", "E30", "S4:1", "S3:2.1")
-def correlate(image: ArrayLike, kernel: ArrayLike, stride: int | Sequence[int] = 1) -> Array:
+def correlate(image: ArrayLike, kernel: ArrayLike, stride: Size = 1) -> Array:
     """Cross-correlation of two maps: (I ⊗ K)(i, j) = Σ_m Σ_n I(i+m, j+n) K(m, n)   (S4 (1)).
 
     Only whole windows count (padding "valid"). With a stride, the window of (i, j) starts at
@@ -58,11 +58,11 @@ def convolve(image: ArrayLike, kernel: ArrayLike) -> Array:
 
 def rot180(kernel: ArrayLike) -> Array:
     """The kernel upside down, then left to right (S0 §4), over the last two axes."""
-    return _float64(kernel)[..., ::-1, ::-1].copy()
+    return np.array(_float64(kernel)[..., ::-1, ::-1])
 
 
 @implements("A5")
-def insert_zeros(delta: ArrayLike, stride: int | Sequence[int]) -> Array:
+def insert_zeros(delta: ArrayLike, stride: Size) -> Array:
     """stride - 1 zeros between neighbouring rows and columns of the last two axes (S4, at (15))."""
     delta = _float64(delta)
     down, right = pair(stride)
@@ -99,9 +99,9 @@ def conv2d_forward(
     w: ArrayLike,
     b: ArrayLike | None = None,
     *,
-    stride: int | Sequence[int] = 1,
+    stride: Size = 1,
     padding: Any = 0,
-    dilation: int | Sequence[int] = 1,
+    dilation: Size = 1,
     groups: int = 1,
 ) -> Array:
     """y[n,k] = b[k] + Σ_c x_pad[n,c] ⊗ w[k,c]   (S3 (2.4), S4 (7.1)); one bias a filter.
@@ -131,9 +131,9 @@ def conv2d_backward_input(
     w: ArrayLike,
     x_shape: Sequence[int],
     *,
-    stride: int | Sequence[int] = 1,
+    stride: Size = 1,
     padding: Any = 0,
-    dilation: int | Sequence[int] = 1,
+    dilation: Size = 1,
     groups: int = 1,
 ) -> Array:
     """dx[n,c] = Σ_k full correlation of δ[n,k], zeros inserted, with rot180(w[k,c])   (S4 (15)).
@@ -155,7 +155,7 @@ def conv2d_backward_input(
             for c in range(C):
                 part = full_correlation(delta[n, k], rot180(kernels[k, c]))
                 dx_pad[n, first + c, : part.shape[0], : part.shape[1]] += part
-    return dx_pad[:, :, top : top + H, left : left + W].copy()
+    return np.array(dx_pad[:, :, top : top + H, left : left + W])
 
 
 @implements("A7", "S0:5", "S1:3.1", "S2:BP4", "S4:18", "E15")
@@ -164,9 +164,9 @@ def conv2d_backward_weight(
     x: ArrayLike,
     w_shape: Sequence[int],
     *,
-    stride: int | Sequence[int] = 1,
+    stride: Size = 1,
     padding: Any = 0,
-    dilation: int | Sequence[int] = 1,
+    dilation: Size = 1,
     groups: int = 1,
 ) -> Array:
     """dw[k,c] = Σ_n x_pad[n,c] ⊗ δ[n,k], zeros inserted in δ; nothing is turned   (S4 (18)).

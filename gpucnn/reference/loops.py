@@ -65,7 +65,7 @@ def _insert_zeros(dZ: Array, strides: Pair) -> Array:
 def _remove_padding(A: Array, padding: Pair) -> Array:
     """What `zero_pad` was given."""
     _, n_H, n_W, _ = A.shape
-    return A[:, padding[0] : n_H - padding[0], padding[1] : n_W - padding[1], :].copy()
+    return np.array(A[:, padding[0] : n_H - padding[0], padding[1] : n_W - padding[1], :])
 
 
 @implements("A29", "S4:15", "S4:18", "S4:19", "E1", "E2", "E3", "E4", "E5", "E6")
@@ -104,8 +104,9 @@ def conv_backward(dZ: Array, cache: Cache) -> tuple[Array, Array, Array]:
 def conv_backward_2(dZ: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """dA_prev, dW and db of conv_forward: its loop once more, each product sent back.
 
-    Z[i,h,w,c] = Σ a_slice · W[:,:,:,c] + b[c], hence over the same windows
-    dA_slice += W[:,:,:,c] · dZ[i,h,w,c], dW[:,:,:,c] += a_slice · dZ[i,h,w,c], db[c] += dZ[i,h,w,c].
+    Z[i,h,w,c] = Σ a_slice · W[:,:,:,c] + b[c], hence, added up over the same windows:
+    dA_slice += W[:,:,:,c] · dZ[i,h,w,c] (S4's comment has "= Z · W", erratum E7),
+    dW[:,:,:,c] += a_slice · dZ[i,h,w,c] and db[c] += dZ[i,h,w,c].
     """
     A_prev, W, b, padding, strides = cache
     fh, fw, _, _ = W.shape

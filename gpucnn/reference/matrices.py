@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gpucnn.errors import ConfigError, ShapeError
 from gpucnn.implements import implements
-from gpucnn.reference.sizes import Pair, pair
+from gpucnn.reference.sizes import Pair, Size, pair
 
 Array = NDArray[np.float64]
 Place = tuple[int, int, int]
@@ -56,9 +56,9 @@ def vec(x: ArrayLike) -> Array:
     """
     x = np.asarray(x, dtype=np.float64)
     if x.ndim <= 1:
-        return x.copy()
+        return np.array(x)
     if x.ndim == 2:
-        return x.T.ravel()
+        return np.ravel(x, order="F")
     return np.concatenate([vec(part) for part in x])
 
 
@@ -70,9 +70,7 @@ def unvec(v: ArrayLike, shape: Sequence[int]) -> Array:
 
 
 @implements("C8", "G2", "S3:2.2", "S3:2.5", "A28")
-def im2col(
-    x: ArrayLike, kernel_size: int | Sequence[int], stride: int | Sequence[int] = 1, order: str = "C"
-) -> Array:
+def im2col(x: ArrayLike, kernel_size: Size, stride: Size = 1, order: str = "C") -> Array:
     """(D·H'·W', windows): each column one window of x (D, H, W), or of a map (H, W), as a vector.
 
     order "F" is S3's (and MATLAB's): windows from top to bottom, then left to right, and each
@@ -95,11 +93,9 @@ def im2col(
 
 
 @implements("S3:2.6")
-def phi(
-    x: ArrayLike, kernel_size: int | Sequence[int], stride: int | Sequence[int] = 1
-) -> Array:
+def phi(x: ArrayLike, kernel_size: Size, stride: Size = 1) -> Array:
     """φ(x) = im2col(x)ᵀ in S3's order, H_{k+1}W_{k+1} x H'W'D_k   (2.6)."""
-    return im2col(x, kernel_size, stride, order="F").T.copy()
+    return np.array(im2col(x, kernel_size, stride, order="F").T)
 
 
 @implements("S3:2.8")
@@ -113,8 +109,8 @@ def window_map(
     p: int,
     q: int,
     x_shape: Sequence[int],
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] = 1,
+    kernel_size: Size,
+    stride: Size = 1,
 ) -> Place:
     """m: the (d_k, i_k, j_k) of x that φ(x)[p, q] holds. Many (p, q) share one place.
 
@@ -132,8 +128,8 @@ def window_map(
 def m_inverse(
     place: Place,
     x_shape: Sequence[int],
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] = 1,
+    kernel_size: Size,
+    stride: Size = 1,
 ) -> list[Pair]:
     """m⁻¹(d_k, i_k, j_k): all (p, q) of φ(x) that hold this element of x, a set (erratum E26)."""
     (high, wide), (P, Q) = pair(kernel_size), window_grid(x_shape[1:], kernel_size, stride)
@@ -142,9 +138,7 @@ def m_inverse(
 
 
 @implements("A27", "S3:2.23")
-def im2col_matrix(
-    x_shape: Sequence[int], kernel_size: int | Sequence[int], stride: int | Sequence[int] = 1
-) -> SparseMatrix:
+def im2col_matrix(x_shape: Sequence[int], kernel_size: Size, stride: Size = 1) -> SparseMatrix:
     """M, with vec(φ(x)) = M vec(x)   (2.23, 2.24): in each row one 1, at m(p, q).
 
     H_{k+1}W_{k+1}H'W'D_k x H_kW_kD_k, for x_shape (D_k, H_k, W_k).
@@ -162,7 +156,7 @@ def im2col_matrix(
 
 @implements("A27", "G9", "E16")
 def toeplitz_matrix(
-    kernel: ArrayLike, image_shape: Sequence[int], stride: int | Sequence[int] = 1
+    kernel: ArrayLike, image_shape: Sequence[int], stride: Size = 1
 ) -> SparseMatrix:
     """S2's C, with ravel(A ⊗ K) = C ravel(A) in reading order; its transpose is backward's.
 
@@ -185,8 +179,8 @@ def toeplitz_matrix(
 def pool_matrix(
     argmax: ArrayLike,
     x_shape: Sequence[int],
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
+    kernel_size: Size,
+    stride: Size | None = None,
 ) -> SparseMatrix:
     """S of a max pool, with vec(y) = S vec(x) and ∂z/∂vec(x) = Sᵀ ∂z/∂vec(y)   (4.4, 4.5).
 
@@ -206,9 +200,7 @@ def pool_matrix(
     return _selection(tuple(columns), int(np.prod(x_shape)))
 
 
-def window_grid(
-    size: Sequence[int], kernel_size: int | Sequence[int], stride: int | Sequence[int] = 1
-) -> Pair:
+def window_grid(size: Sequence[int], kernel_size: Size, stride: Size = 1) -> Pair:
     """How many whole windows fit into (H, W), down and across."""
     (H, W), (high, wide), (down, right) = size, pair(kernel_size), pair(stride)
     if high > H or wide > W:

@@ -7,10 +7,12 @@ from gpucnn.errors import ConfigError, ShapeError
 from gpucnn.implements import implements
 
 Pair = tuple[int, int]
+Size = int | Sequence[int]
+"""A number for both axes, or (height, width)."""
 Sides = tuple[Pair, Pair]
 
 
-def pair(value: int | Sequence[int]) -> Pair:
+def pair(value: Size) -> Pair:
     """(height, width) from an int or a pair: rows first, unlike S3's stride (SEEDS C3)."""
     if isinstance(value, int):
         return value, value
@@ -18,7 +20,7 @@ def pair(value: int | Sequence[int]) -> Pair:
     return height, width
 
 
-def sides(padding: int | Sequence[int] | Sequence[Sequence[int]]) -> Sides:
+def sides(padding: Size | Sequence[Sequence[int]]) -> Sides:
     """((top, bottom), (left, right)) from an int, a pair (height, width) or both pairs."""
     if isinstance(padding, int):
         return (padding, padding), (padding, padding)
@@ -49,7 +51,7 @@ def output_size(W: int, F: int, P: int, S: int) -> int:
 
 
 @implements("A2")
-def same_padding(kernel_size: int | Sequence[int]) -> Sides:
+def same_padding(kernel_size: Size) -> Sides:
     """((top, bottom), (left, right)) that keeps H x W at stride 1 (S3 §2.1).
 
     The map grows to (H + H' - 1) x (W + W' - 1). Where H' - 1 is odd, S3 leaves open which side

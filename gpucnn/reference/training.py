@@ -155,7 +155,13 @@ def initialize(
     return parameters
 
 
-@implements("S0:6", "A21", "A22", "E19", "E20", "E21")
+@implements("A22")
+def descend(w: Floats, dw: Floats, alpha: float) -> Floats:
+    """w_(t+1) = w_t - α ∂z/∂w_t (S3 §1.2)."""
+    return w - alpha * dw
+
+
+@implements("S0:6", "A21", "E19", "E20", "E21")
 def train(
     layers: Sequence[Layer],
     x: ArrayLike,
@@ -191,7 +197,9 @@ def train(
         largest = 0.0
         for number, p in enumerate(current):  # 2-2)
             if p is not None:
-                updated = Parameters(p.w - alpha * total[number].w, p.b - alpha * total[number].b)
+                updated = Parameters(
+                    descend(p.w, total[number].w, alpha), descend(p.b, total[number].b, alpha)
+                )
                 changes = abs(updated.w - p.w).max(), abs(updated.b - p.b).max()
                 largest = max(largest, *changes)
                 current[number] = updated

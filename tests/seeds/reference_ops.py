@@ -6,17 +6,13 @@ the reference does not have is refused: a NumPy method of `cpu` never answers in
 
 from typing import Any, NoReturn
 
-import numpy as np
-
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.ops.shapes import Conv2dShape
 from gpucnn.reference import convolution
-
-
-def rounded(a: Any, dtype: Any) -> Array:
-    """A result of the reference in the dtype that the contract promises."""
-    return np.require(a, dtype, "C")
+from tests.seeds.arrays import rounded, unsupported
+from tests.seeds.reference_dense_ops import ReferenceDense
+from tests.seeds.reference_pooling_ops import ReferencePooling
 
 
 def conv_settings(shape: Conv2dShape) -> dict[str, Any]:
@@ -28,7 +24,7 @@ def conv_settings(shape: Conv2dShape) -> dict[str, Any]:
     }
 
 
-class ReferenceOps(NumpyOps):
+class ReferenceOps(ReferencePooling, ReferenceDense, NumpyOps):
     """The methods that gpucnn.reference can answer; the others raise NotImplementedError."""
 
     name = "reference"
@@ -53,11 +49,12 @@ class ReferenceOps(NumpyOps):
 
 def _refused(method: str) -> Any:
     def refuse(self: Any, *args: Any, **kw: Any) -> NoReturn:
-        raise NotImplementedError(f"gpucnn.reference has no {method.lstrip('_')}")
+        raise unsupported(method.lstrip("_"))
 
     return refuse
 
 
+_answered = {*vars(ReferenceOps), *vars(ReferencePooling), *vars(ReferenceDense)}
 for _name in Ops.__abstractmethods__:
-    if _name.startswith("_") and _name not in vars(ReferenceOps):
+    if _name.startswith("_") and _name not in _answered:
         setattr(ReferenceOps, _name, _refused(_name))

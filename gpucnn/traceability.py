@@ -39,7 +39,7 @@ class Statement:
     theirs: str = ""
     wrong: str = ""
     rows: tuple[str, ...] = ()
-    """The rows an equation belongs to."""
+    """The rows it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +74,21 @@ class Trace:
         return [p for p in self.places if p.id == id and p.kind in (kinds or KINDS)]
 
     def found(self, id: str, *kinds: str) -> list[Place]:
-        """`of`; for an equation that nothing names, the places of the rows it belongs to."""
-        direct = self.of(id, *kinds)
+        """`of`, or where nothing names the id the places of the rows it belongs to."""
         through = self.statement(id).rows
-        return direct or [place for row in through for place in self.of(row, *kinds)]
+        return self.of(id, *kinds) or [place for row in through for place in self.of(row, *kinds)]
 
     def implemented(self, id: str) -> bool:
         """Whether the package has code for it."""
-        return bool(self.found(id, *KINDS[:-2]))
+        return self._has(id, *KINDS[:3])
 
     def tested(self, id: str) -> bool:
         """Whether a test shows it."""
-        return bool(self.found(id, "test"))
+        return self._has(id, "test")
+
+    def _has(self, id: str, *kinds: str) -> bool:
+        """An equation may be a step on the way to its rows; a row must be named itself."""
+        return bool(self.found(id, *kinds) if ":" in id else self.of(id, *kinds))
 
     def groups(self) -> dict[str, list[str]]:
         """The ids by group, in the file's order."""
@@ -123,7 +126,7 @@ def statements(path: Path) -> dict[str, Statement]:
     result = {}
     for id, entry in content["rows"].items():
         group = next(name for name, letters in GROUPS.items() if id[0] in letters)
-        result[id] = Statement(id, group, **entry)
+        result[id] = Statement(id, group, **{**entry, "rows": tuple(entry.get("rows", ()))})
     for id, entry in content["equations"].items():
         name, _, place = id.partition(":")
         document = content["sources"][name]

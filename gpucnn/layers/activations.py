@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Shape
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
@@ -14,6 +15,7 @@ class Activation(Layer):
         return input_shape
 
 
+@implements("C5", "S4:6")
 class Relu(Activation):
     """y = x where x > 0, else 0; the gradient at 0 is 0, NaN passes (S3 §5)."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpucnn.errors import ShapeError
-from gpucnn.layers import BatchNorm2d, Conv2d, Dropout, Dropout2d, DropBlock2d, Flatten, Linear
+from gpucnn.layers import BatchNorm2d, Conv2d, DropBlock2d, Dropout, Dropout2d, Flatten, Linear
 from gpucnn.ops.base import Ops
 from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.reference.dense import flatten, linear_as_convolution, unflatten

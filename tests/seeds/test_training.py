@@ -182,8 +182,11 @@ def test_a_config_sets_alpha_max_and_epsilon_and_the_summary_says_what_stopped_i
 @pytest.mark.seed("A21")
 def test_a_config_names_the_pooling_criterion(tmp_path: Path) -> None:
     """MAX above; Average here; no other."""
-    pool = "model.layers.2={avg_pool2d: {kernel_size: 2}}"
-    chosen = config(tmp_path, *S0_CONFIG, pool)
+    options, pool = (
+        (*S0_CONFIG, "train={epochs: 1}"),
+        "model.layers.2={avg_pool2d: {kernel_size: 2}}",
+    )
+    chosen = config(tmp_path, *options, pool)
     assert isinstance(build_model(chosen, get_ops("cpu")).layers[2], AvgPool2d)
     with pytest.raises(ConfigError, match="median_pool2d"):
-        config(tmp_path, *S0_CONFIG, pool.replace("avg", "median"))
+        config(tmp_path, *options, pool.replace("avg", "median"))

@@ -18,7 +18,7 @@ from gpucnn.reference.sizes import Size, pair, sides
 Array = NDArray[np.float64]
 
 
-@implements("C1", "C3", "E30", "S4:1", "S3:2.1")
+@implements("C1", "C3", "A30", "G1", "S4:1", "S3:2.1", "E30", "E24")
 def correlate(image: ArrayLike, kernel: ArrayLike, stride: Size = 1) -> Array:
     """Cross-correlation of two maps: (I ⊗ K)(i, j) = Σ_m Σ_n I(i+m, j+n) K(m, n)   (S4 (1)).
 
@@ -82,7 +82,7 @@ def zero_pad(x: ArrayLike, padding: Any) -> Array:
     return result
 
 
-@implements("S0:4", "S1:3.2", "S2:BP2")
+@implements("G6", "G8", "S0:4", "S1:3.2", "S2:BP2", "S4:16", "S4:17", "E8", "E9")
 def full_correlation(delta: ArrayLike, kernel: ArrayLike) -> Array:
     """Correlation with every overlap: δ in F - 1 zeros on each side (S1 §3.2, S2's conv_full).
 
@@ -125,7 +125,7 @@ def conv2d_forward(
     return y
 
 
-@implements("A4", "A5", "A6", "S4:14", "S4:15", "E6", "E20")
+@implements("A4", "A5", "A6", "G3", "G4", "G5", "S4:14", "S4:15", "E6", "E20")
 def conv2d_backward_input(
     dy: ArrayLike,
     w: ArrayLike,
@@ -158,7 +158,7 @@ def conv2d_backward_input(
     return np.array(dx_pad[:, :, top : top + H, left : left + W])
 
 
-@implements("A7", "S0:5", "S1:3.1", "S2:BP4", "S4:18", "E15")
+@implements("A7", "G3", "G4", "G5", "G7", "S0:5", "S1:3.1", "S2:BP4", "S4:18", "E15")
 def conv2d_backward_weight(
     dy: ArrayLike,
     x: ArrayLike,

@@ -30,7 +30,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "profiling": (TOWER | MATHS, {"numpy", "rich"}),
     "summary": (TOWER | MATHS, set()),
     "traceability": (BASE | {"reference"}, {"yaml"}),
-    "explain": (BASE | {"reference"}, {"numpy", "rich"}),
+    "explain": (BASE | {"reference", "ops"}, {"numpy", "rich", "matplotlib"}),
     "doctor": (BASE, {"numpy", "threadpoolctl"}),
     "build": (
         TOWER | MATHS | {"config", "data", "training", "profiling", "summary"},

@@ -16,6 +16,7 @@ from gpucnn.cli import (
     download_data,
     equations,
     evaluate,
+    explain,
     kernels,
     predict,
     schema,
@@ -24,7 +25,10 @@ from gpucnn.cli import (
 from gpucnn.cli.options import INTERRUPTED
 from gpucnn.errors import ConfigError, GpucnnError
 
-COMMANDS = (train, evaluate, predict, check, kernels, equations, download_data, doctor, schema)
+COMMANDS = (
+    *(train, evaluate, predict, check, kernels, equations, explain),
+    *(download_data, doctor, schema),
+)
 
 
 class Parser(argparse.ArgumentParser):

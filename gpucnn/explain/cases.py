@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpucnn.errors import ConfigError
-from gpucnn.explain import convolution, im2col, pooling, receptive_field, softmax
+from gpucnn.explain import convolution, im2col, max_pool, mean_pools, receptive_field, softmax
 from gpucnn.explain.settings import Settings
 from gpucnn.explain.steps import Walk
 
@@ -47,16 +47,16 @@ CASES = {
             "pool",
             "a maximum pool: argmax, and where the gradient lands",
             (*WINDOWS, "tie_break"),
-            pooling.maximum,
+            max_pool.maximum,
         ),
         Case(
             "pool-overlap",
             "the same with overlapping windows: gradients add up",
             (*WINDOWS, "tie_break"),
-            pooling.overlapping,
+            max_pool.overlapping,
         ),
-        Case("avg-pool", "an average pool: δ spread evenly", WINDOWS, pooling.average),
-        Case("lp-pool", "an L2 pool, or another power", POWERS, pooling.power),
+        Case("avg-pool", "an average pool: δ spread evenly", WINDOWS, mean_pools.average),
+        Case("lp-pool", "an L2 pool, or another power", POWERS, mean_pools.power),
         Case(
             "softmax",
             "softmax, cross-entropy, and δ by the Jacobian and as p - Y",

@@ -4,7 +4,7 @@ import numpy as np
 
 from gpucnn.errors import ShapeError
 from gpucnn.explain.compare import agrees
-from gpucnn.explain.convolution import described, padded
+from gpucnn.explain.forward import described, padded
 from gpucnn.explain.numbers import Numbers, convolution
 from gpucnn.explain.settings import Settings
 from gpucnn.explain.steps import Matrix, Step, Walk, cells, matrix
@@ -142,7 +142,7 @@ def _selection(n: Numbers, x: Matrix, sparse: SparseMatrix) -> Step:
         "Each row of M picks one x: it has a single 1. Its columns add up to the number of windows"
         " that use an x.",
         "S3 (2.6), (2.23), (2.24)",
-        ((matrix("M", dense, "sparse", inserted=put_in(dense)),), (counts,)),
+        ((matrix("M", dense, "sparse", inserted=put_in(dense)), counts),),
     )
 
 
@@ -174,9 +174,8 @@ def _backward(n: Numbers, x: Matrix, sparse: SparseMatrix) -> tuple[Step, ...]:
                 (
                     "=",
                     matrix("vec(dw)ᵀ", dc.T, "result"),
-                    "dw",
-                    "=",
-                    matrix("", dw[0, 0], "result"),
+                    "→",
+                    matrix("dw", dw[0, 0], "result"),
                 ),
             ),
             agrees=agreed,

@@ -71,8 +71,8 @@ def pool(
 ) -> Numbers:
     """A small pool: S0's example, or its stride smaller than the window (S3 (4.6)), or one drawn.
 
-    w is the window's shape alone, in zeros. `padded` says whether this pool takes padding, `most` how
-    long a side may be.
+    w is the window's shape alone, in zeros. `padded` says whether this pool takes padding, `most`
+    how long a side may be.
     """
     x = np.array(OVERLAP_IMAGE if overlap else P1_IMAGE, np.float64)
     kernel = settings.kernel or (2, 2)

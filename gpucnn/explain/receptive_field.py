@@ -51,7 +51,7 @@ def walk(settings: Settings) -> Walk:
 
 
 def _ways(layers: Sequence[Window]) -> list[np.ndarray]:
-    """The gradient of one neuron with respect to each layer's input, kernels of ones; input first."""
+    """The gradient of one neuron by each layer's input, kernels of ones; the input first."""
     ops = get_ops("cpu")
     counts = [np.ones((1, 1, 1, 1))]
     for layer in reversed(layers):

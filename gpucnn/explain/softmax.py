@@ -56,7 +56,7 @@ def walk(settings: Settings) -> Walk:
             "S2 BP1",
             (
                 (
-                    matrix("J", jacobian, "kernel"),
+                    matrix("J", jacobian),
                     "∂L/∂p",
                     "=",
                     matrix("-Y/p", slope, "delta"),
@@ -90,7 +90,7 @@ def walk(settings: Settings) -> Walk:
 
 
 def _logits(settings: Settings) -> tuple[np.ndarray, int]:
-    classes = settings.classes or len(LOGITS)
+    classes = len(LOGITS) if settings.classes is None else settings.classes
     if not 2 <= classes <= MOST_CLASSES:
         raise ConfigError(f"--classes must be from 2 to {MOST_CLASSES}, got {classes}")
     drawn = settings.classes is not None or settings.seed is not None

@@ -13,9 +13,10 @@ Cell = tuple[int, int]
 class Matrix:
     """A named matrix (rows, columns) and which of its cells mean what.
 
-    `role` ("input", "kernel", "delta", "result", "plain", "sparse") is its colour in the picture. Cells
-    `inserted` are zeros that were put in, or no elements of a sparse matrix; `marked` ones lie in the window or are the window's
-    result; `chosen` ones won their window. `notes` are small words in a cell, in the picture alone.
+    `role` ("input", "kernel", "delta", "result", "plain", "sparse") is its colour in the picture.
+    Cells `inserted` are zeros that were put in, or no elements of a sparse matrix; `marked` ones
+    lie in the window or are its result; `chosen` ones won their window. `notes` are small words in
+    a cell, in the picture alone.
     """
 
     name: str
@@ -41,7 +42,8 @@ class Step:
     """One step: what is done, why, the matrices, and every sum.
 
     `frames` show one thing many times, a window at each of its places. `source` names the
-    documents' equations; `agrees` the operation that the result was compared with.
+    documents' equations; `agrees` the operation that the result was compared with. Frames lie
+    `across` beside each other, as their results do.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Step:
     source: str = ""
     lines: tuple[Line, ...] = ()
     frames: tuple[Matrix, ...] = ()
+    across: int = 1
     sums: tuple[str, ...] = ()
     agrees: str = ""
 
@@ -60,6 +63,12 @@ class Walk:
     case: str
     title: str
     steps: tuple[Step, ...]
+
+
+def matrices(step: Step) -> list[Matrix]:
+    """Everything that a step draws."""
+    drawn = [part for line in step.lines for part in line if isinstance(part, Matrix)]
+    return [*drawn, *step.frames]
 
 
 def cells(pairs: Iterable[Iterable[int]]) -> frozenset[Cell]:

@@ -1,4 +1,4 @@
-"""A walk as text: 80 columns, matrices side by side. Marks are characters; colour only repeats them.
+"""A walk as text: 80 columns, matrices side by side. Marks are characters that colour repeats.
 
 [7] lies in the window or is its result, <7> won its window, · is a zero that was put in.
 """
@@ -8,12 +8,13 @@ from textwrap import wrap
 
 from rich.text import Text
 
-from gpucnn.explain.steps import Line, Matrix, Step, Walk, number
+from gpucnn.explain.steps import Line, Matrix, Step, Walk, matrices, number
 
 WIDTH = 80
 GAP = 3
 # Frames of a step are all drawn where they take no more lines than this.
 MOST_FRAME_LINES = 40
+MARKS = {"chosen": ("<", ">"), "marked": ("[", "]")}
 STYLES = {"marked": "bold yellow", "chosen": "bold green", "inserted": "bright_black"}
 # For terminals that know no more than ASCII.
 ASCII = str.maketrans(
@@ -49,7 +50,7 @@ def _step(count: int, step: Step) -> list[Text]:
     for line in step.lines:
         lines += [Text(), *_beside(line)]
     if step.frames:
-        lines += _frames(step.frames)
+        lines += _frames(step.frames, step.across)
     if step.sums:
         lines.append(Text())
     for text in step.sums:
@@ -60,8 +61,7 @@ def _step(count: int, step: Step) -> list[Text]:
 
 
 def _legend(walk: Walk) -> Iterable[str]:
-    drawn = [m for step in walk.steps for line in step.lines for m in line if isinstance(m, Matrix)]
-    drawn += [frame for step in walk.steps for frame in step.frames]
+    drawn = [part for step in walk.steps for part in matrices(step)]
     signs = (
         ("[7] the window, or its result", any(m.marked for m in drawn)),
         ("<7> the window's winner", any(m.chosen for m in drawn)),
@@ -72,9 +72,13 @@ def _legend(walk: Walk) -> Iterable[str]:
     return [", ".join(shown)] if shown else []
 
 
-def _frames(frames: Sequence[Matrix]) -> list[Text]:
+def _frames(frames: Sequence[Matrix], across: int) -> list[Text]:
     """Each frame in turn; where all would take too long, those of the first line."""
-    rows = _broken(tuple(frames))
+    rows = [
+        row
+        for first in range(0, len(frames), across)
+        for row in _broken(frames[first : first + across])
+    ]
     height = len(rows) * (frames[0].shape[0] + 2)
     kept = rows if height <= MOST_FRAME_LINES else rows[:1]
     lines = [line for row in kept for line in [Text(), *_row(row)]]
@@ -115,6 +119,8 @@ def _row(parts: Sequence[Matrix | str]) -> list[Text]:
         block = _block(part, height)
         for line, piece in zip(lines, block, strict=True):
             line.append(" " * (GAP if index else 0)).append_text(piece)
+    for line in lines:
+        line.rstrip()
     return lines
 
 
@@ -138,7 +144,7 @@ def _cells(part: Matrix, row: int, width: int) -> Text:
         cell = (row, column)
         value = "·" if cell in part.inserted else number(part.values[cell])
         kind = next((k for k in ("chosen", "marked") if cell in getattr(part, k)), "")
-        before, after = {"chosen": "<>", "marked": "[]"}.get(kind, "  ") if edges else (" ", "")
+        before, after = MARKS.get(kind, (" ", " ")) if edges else (" ", "")
         # The mark stands close to its number.
         text = f"{before}{value}{after}".rjust(digits + 1 + edges)
         style = STYLES.get(kind) or (STYLES["inserted"] if value == "·" else "")

@@ -18,7 +18,7 @@ from gpucnn.reference.sizes import Size, pair, sides
 Array = NDArray[np.float64]
 
 
-@implements("C1", "C3", "A30", "G1", "S4:1", "S3:2.1", "E30", "E24")
+@implements("C1", "C3", "A30", "G1", "S4:1", "S3:2.1", "E24", "E30")
 def correlate(image: ArrayLike, kernel: ArrayLike, stride: Size = 1) -> Array:
     """Cross-correlation of two maps: (I ⊗ K)(i, j) = Σ_m Σ_n I(i+m, j+n) K(m, n)   (S4 (1)).
 
@@ -38,11 +38,12 @@ def correlate(image: ArrayLike, kernel: ArrayLike, stride: Size = 1) -> Array:
     return result
 
 
-@implements("C1", "E11", "S4:2", "S4:3")
+@implements("C1", "E11", "S4:2", "S4:3", "S4:7")
 def convolve(image: ArrayLike, kernel: ArrayLike) -> Array:
     """True convolution: (I * K)(i, j) = Σ_m Σ_n I(i+m, j+n) K(k1-1-m, k2-1-n)   (S4 (2)).
 
-    S4 (3) writes K(-m, -n), which lies outside of the kernel (erratum E11).
+    S4 (3) writes K(-m, -n), which lies outside of the kernel (erratum E11); (7), with this in the
+    forward pass, S4 itself crosses out for (7.1).
     """
     image, kernel = _float64(image), _float64(kernel)
     (H, W), (k1, k2) = image.shape, kernel.shape
@@ -82,7 +83,7 @@ def zero_pad(x: ArrayLike, padding: Any) -> Array:
     return result
 
 
-@implements("G6", "G8", "S0:4", "S1:3.2", "S2:BP2", "S4:16", "S4:17", "E8", "E9")
+@implements("G6", "G8", "S0:4", "S1:3.2", "S2:BP2")
 def full_correlation(delta: ArrayLike, kernel: ArrayLike) -> Array:
     """Correlation with every overlap: δ in F - 1 zeros on each side (S1 §3.2, S2's conv_full).
 
@@ -91,6 +92,32 @@ def full_correlation(delta: ArrayLike, kernel: ArrayLike) -> Array:
     """
     k1, k2 = np.shape(kernel)
     return correlate(zero_pad(delta, (k1 - 1, k2 - 1)), kernel)
+
+
+@implements("E8", "E9", "S4:9", "S4:16", "S4:17")
+def outputs_that_read(x: int, kernel: int, outputs: int) -> range:
+    """The x' whose window holds input cell x: x = x' + m (9) with 0 <= m < kernel.
+
+    x' in [max(0, x+1-k), min(H^{l+1}-1, x)]   (16), where S4 has the H of the input (erratum E8).
+    """
+    return range(max(0, x + 1 - kernel), min(outputs - 1, x) + 1)
+
+
+@implements("S4:8", "S4:10", "S4:11", "S4:12", "S4:13", "S4:14")
+def delta_below(delta: ArrayLike, kernel: ArrayLike) -> Array:
+    """δ^l(x, y) = Σ_x' Σ_y' δ^{l+1}(x', y') w(x-x', y-y')   (S4 (8) to (14)), stride 1, σ' = 1.
+
+    Index by index what `full_correlation(delta, rot180(kernel))` draws with zeros.
+    """
+    delta, kernel = _float64(delta), _float64(kernel)
+    (P, Q), (k1, k2) = delta.shape, kernel.shape
+    below = np.zeros((P + k1 - 1, Q + k2 - 1))
+    for x, y in np.ndindex(below.shape):
+        for above_x in outputs_that_read(x, k1, P):
+            for above_y in outputs_that_read(y, k2, Q):
+                m, n = x - above_x, y - above_y
+                below[x, y] += delta[above_x, above_y] * kernel[m, n]
+    return below
 
 
 @implements("A3", "S3:2.4", "S4:7.1", "S4:7.2", "E10")
@@ -125,7 +152,7 @@ def conv2d_forward(
     return y
 
 
-@implements("A4", "A5", "A6", "G3", "G4", "G5", "S4:14", "S4:15", "E6", "E20")
+@implements("A4", "A5", "A6", "G3", "G4", "G5", "S4:15", "E6", "E20")
 def conv2d_backward_input(
     dy: ArrayLike,
     w: ArrayLike,

@@ -75,7 +75,7 @@ def output_from_windows(x: Array, w: Array) -> Sides:
     return vec(forward(x, w)), factor @ vec(windows)
 
 
-@implements("I1", "S3:2.18", "S3:2.20", "S3:2.21")
+@implements("I1", "G3", "S3:2.18", "S3:2.20", "S3:2.21")
 def weight_gradient(x: Array, w: Array, dy: Array) -> Sides:
     """∂z/∂C = φ(x)ᵀ ∂z/∂(φ(x)C)   (2.21), and on the left the chain rule's row (2.18), (2.20).
 
@@ -100,7 +100,7 @@ def input_jacobian(x: Array, w: Array) -> Array:
     return kronecker(kernel_matrix(w).T, np.eye(rows)) @ selection.dense()
 
 
-@implements("I1", "S3:2.22", "S3:2.26", "S3:2.27", "S3:2.28")
+@implements("I1", "G3", "S3:2.22", "S3:2.26", "S3:2.27", "S3:2.28")
 def input_gradient(x: Array, w: Array, dy: Array) -> Sides:
     """∂z/∂vec(x) = Mᵀ vec(∂z/∂(φ(x)C) Cᵀ)   (2.28), and on the left the chain rule (2.22), (2.26).
 

@@ -175,7 +175,7 @@ def toeplitz_matrix(
     return SparseMatrix(tuple(rows), tuple(columns), tuple(values), (P * Q, H * W))
 
 
-@implements("A27", "S3:4.4", "S3:4.5")
+@implements("A27", "S3:4.3", "S3:4.4", "S3:4.5")
 def pool_matrix(
     argmax: ArrayLike,
     x_shape: Sequence[int],

@@ -72,7 +72,7 @@ def test_pytorch_agrees(
     np.testing.assert_array_equal(ref.conv2d_backward_bias(dy), b.grad.numpy())
 
 
-@pytest.mark.seed("C1", "E11", "S4:1", "S4:2", "S4:3")
+@pytest.mark.seed("C1", "E11", "S4:1", "S4:2", "S4:3", "S4:7")
 def test_along_a_line_they_are_numpys() -> None:
     line, kernel = draw(-9, 10, 7), draw(-9, 10, 3)
     np.testing.assert_array_equal(
@@ -95,6 +95,27 @@ def test_convolution_is_equation_2_on_a_map_that_reaches_back() -> None:
         products = [image[i + 1 - m, j + 2 - n] * kernel[m, n] for m, n in np.ndindex(2, 3)]
         assert result[i, j] == sum(products)
     np.testing.assert_array_equal(result, ref.correlate(image, ref.rot180(kernel)))
+
+
+@pytest.mark.seed("S4:8", "S4:9", "S4:10", "S4:11", "S4:12", "S4:13", "S4:14", "S4:16", "E8")
+def test_s4s_sum_over_the_outputs_is_the_gradient() -> None:
+    """Cell by cell over the outputs that read it; and as the full correlation that (15) claims."""
+    delta, kernel = draw(-9, 10, (3, 5)), draw(-9, 10, (2, 4))
+    oracle = Convolution((1, 1, 4, 8), (1, 1, 2, 4))
+    expected = oracle.backward_input(delta[None, None], kernel[None, None])[0, 0]
+    np.testing.assert_array_equal(ref.delta_below(delta, kernel), expected)
+    np.testing.assert_array_equal(
+        ref.full_correlation(delta, ref.rot180(kernel)), ref.delta_below(delta, kernel)
+    )
+
+
+@pytest.mark.seed("S4:17", "E9")
+def test_s4s_example_of_the_outputs_that_read_a_cell() -> None:
+    """A 5x5 input and a 3x3 filter: x' in [max(0, x-2), min(2, x)]; for x = 2 it is [0, 2]."""
+    ranges = [list(ref.outputs_that_read(x, 3, 3)) for x in range(5)]
+    assert ranges == [[0], [0, 1], [0, 1, 2], [1, 2], [2]]
+    windows = [range(above, above + 3) for above in range(3)]
+    assert ranges == [[a for a in range(3) if x in windows[a]] for x in range(5)]
 
 
 def test_a_turned_kernel_and_inserted_zeros() -> None:

@@ -58,7 +58,7 @@ class Parameters(NamedTuple):
 
 @dataclass(frozen=True)
 class Convolution:
-    """F kernels of size K, padding P, stride S."""
+    """Kernels of S0's size K and dimension F, with padding P and stride S."""
 
     filters: int
     kernel_size: int

@@ -29,7 +29,7 @@ def correlate(image: ArrayLike, kernel: ArrayLike, stride: Size = 1) -> Array:
     (H, W), (k1, k2) = image.shape, kernel.shape
     if k1 > H or k2 > W:
         raise ShapeError(f"a kernel of {k1}x{k2} does not fit into a map of {H}x{W}")
-    down, right = pair(stride)
+    down, right = pair(stride, "stride")
     result = np.zeros(((H - k1) // down + 1, (W - k2) // right + 1))
     for i, j in np.ndindex(result.shape):
         for m in range(k1):
@@ -66,7 +66,7 @@ def rot180(kernel: ArrayLike) -> Array:
 def insert_zeros(delta: ArrayLike, stride: Size) -> Array:
     """stride - 1 zeros between neighbouring rows and columns of the last two axes (S4, at (15))."""
     delta = _float64(delta)
-    down, right = pair(stride)
+    down, right = pair(stride, "stride")
     *front, H, W = delta.shape
     result = np.zeros((*front, (H - 1) * down + 1, (W - 1) * right + 1))
     result[..., ::down, ::right] = delta
@@ -138,9 +138,9 @@ def conv2d_forward(
     """
     x, w = _float64(x), _float64(w)
     filters_of_group = _filters_of_group(x.shape[1], w.shape, groups)
-    x_pad, kernels = zero_pad(x, padding), insert_zeros(w, dilation)
+    x_pad, kernels = zero_pad(x, padding), insert_zeros(w, pair(dilation, "dilation"))
     (N, _, H, W), (K, C, R, S) = x_pad.shape, kernels.shape
-    down, right = pair(stride)
+    down, right = pair(stride, "stride")
     y = np.zeros((N, K, (H - R) // down + 1, (W - S) // right + 1))
     for n in range(N):
         for k in range(K):
@@ -174,7 +174,7 @@ def conv2d_backward_input(
     (top, _), (left, _) = sides(padding)
     N, _, H, W = x_shape
     dx_pad = zero_pad(np.zeros(x_shape), padding)
-    delta, kernels = insert_zeros(dy, stride), insert_zeros(w, dilation)
+    delta, kernels = insert_zeros(dy, stride), insert_zeros(w, pair(dilation, "dilation"))
     K, C = kernels.shape[:2]
     for n in range(N):
         for k in range(K):

@@ -81,7 +81,7 @@ def im2col(x: ArrayLike, kernel_size: Size, stride: Size = 1, order: str = "C") 
     x = np.asarray(x, dtype=np.float64)
     x = x[None] if x.ndim == 2 else x
     D, H, W = x.shape
-    (high, wide), (down, right) = pair(kernel_size), pair(stride)
+    (high, wide), (down, right) = pair(kernel_size, "kernel_size"), pair(stride, "stride")
     P, Q = window_grid((H, W), kernel_size, stride)
     cells = _scan(high, wide, order)
     matrix = np.zeros((D * high * wide, P * Q))
@@ -117,7 +117,7 @@ def window_map(
     p = i_{k+1} + H_{k+1}·j_{k+1} (2.14), q = H'W'·d_k + H'·j + i (2.15), and
     i_k = i + stride·i_{k+1} (2.16), j_k = j + stride·j_{k+1} (2.17; S3's stride is 1).
     """
-    (high, wide), (down, right) = pair(kernel_size), pair(stride)
+    (high, wide), (down, right) = pair(kernel_size, "kernel_size"), pair(stride, "stride")
     j_next, i_next = divmod(p, window_grid(x_shape[1:], kernel_size, stride)[0])
     d, cell = divmod(q, high * wide)
     j, i = divmod(cell, high)
@@ -132,7 +132,10 @@ def m_inverse(
     stride: Size = 1,
 ) -> list[Pair]:
     """m⁻¹(d_k, i_k, j_k): all (p, q) of φ(x) that hold this element of x, a set (erratum E26)."""
-    (high, wide), (P, Q) = pair(kernel_size), window_grid(x_shape[1:], kernel_size, stride)
+    (high, wide), (P, Q) = (
+        pair(kernel_size, "kernel_size"),
+        window_grid(x_shape[1:], kernel_size, stride),
+    )
     places = [(p, q) for q in range(high * wide * x_shape[0]) for p in range(P * Q)]
     return [at for at in places if window_map(*at, x_shape, kernel_size, stride) == place]
 
@@ -144,7 +147,10 @@ def im2col_matrix(x_shape: Sequence[int], kernel_size: Size, stride: Size = 1) -
     H_{k+1}W_{k+1}H'W'D_k x H_kW_kD_k, for x_shape (D_k, H_k, W_k).
     """
     D, H, W = x_shape
-    (high, wide), (P, Q) = pair(kernel_size), window_grid((H, W), kernel_size, stride)
+    (high, wide), (P, Q) = (
+        pair(kernel_size, "kernel_size"),
+        window_grid((H, W), kernel_size, stride),
+    )
     places = [
         window_map(p, q, x_shape, kernel_size, stride)
         for q in range(high * wide * D)
@@ -164,7 +170,7 @@ def toeplitz_matrix(
     of Toeplitz blocks, with a larger stride it is not (erratum E16).
     """
     kernel = np.asarray(kernel, dtype=np.float64)
-    (H, W), (down, right) = image_shape, pair(stride)
+    (H, W), (down, right) = image_shape, pair(stride, "stride")
     P, Q = window_grid(image_shape, kernel.shape, stride)
     rows, columns, values = [], [], []
     for p, q in np.ndindex(P, Q):
@@ -189,8 +195,8 @@ def pool_matrix(
     """
     argmax = np.asarray(argmax)
     D, P, Q = argmax.shape
-    _, wide = pair(kernel_size)
-    down, right = pair(kernel_size if stride is None else stride)
+    _, wide = pair(kernel_size, "kernel_size")
+    down, right = pair(kernel_size if stride is None else stride, "stride")
     columns = []
     for d in range(D):
         for q in range(Q):
@@ -202,7 +208,11 @@ def pool_matrix(
 
 def window_grid(size: Sequence[int], kernel_size: Size, stride: Size = 1) -> Pair:
     """How many whole windows fit into (H, W), down and across."""
-    (H, W), (high, wide), (down, right) = size, pair(kernel_size), pair(stride)
+    (H, W), (high, wide), (down, right) = (
+        size,
+        pair(kernel_size, "kernel_size"),
+        pair(stride, "stride"),
+    )
     if high > H or wide > W:
         raise ShapeError(f"a window of {high}x{wide} does not fit into a map of {H}x{W}")
     return (H - high) // down + 1, (W - wide) // right + 1

@@ -181,7 +181,7 @@ def upsample(delta: ArrayLike, kernel_size: Any) -> Floats:
     has this size for 2x2 alone.
     """
     delta = np.asarray(delta, np.float64)
-    high, wide = pair(kernel_size)
+    high, wide = pair(kernel_size, "kernel_size")
     *front, rows, columns = delta.shape
     large = np.empty((*front, rows * high, columns * wide))
     for i, j in np.ndindex(rows * high, columns * wide):

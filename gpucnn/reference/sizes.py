@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from gpucnn.errors import ConfigError, ShapeError
 from gpucnn.implements import implements
 
@@ -12,20 +14,26 @@ Size = int | Sequence[int]
 Sides = tuple[Pair, Pair]
 
 
-def pair(value: Size) -> Pair:
-    """(height, width) from an int or a pair: rows first, unlike S3's stride (SEEDS C3)."""
-    if isinstance(value, int):
-        return value, value
-    height, width = value
-    return height, width
+def pair(value: Size, name: str = "size", minimum: int = 1) -> Pair:
+    """(height, width) from an int or a pair: rows first, unlike S3's stride (SEEDS C3).
+
+    ConfigError, naming the argument, where one is not a whole number of at least `minimum`.
+    """
+    both = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(both) != 2 or not all(isinstance(n, (int, np.integer)) and n >= minimum for n in both):
+        raise ConfigError(
+            f"{name} must be a whole number of at least {minimum} or two of them, (height, width),"
+            f" got {value!r}"
+        )
+    return int(both[0]), int(both[1])
 
 
-def sides(padding: Size | Sequence[Sequence[int]]) -> Sides:
+def sides(padding: Size | Sequence[Size]) -> Sides:
     """((top, bottom), (left, right)) from an int, a pair (height, width) or both pairs."""
-    if isinstance(padding, int):
-        return (padding, padding), (padding, padding)
-    vertical, horizontal = padding
-    return pair(vertical), pair(horizontal)
+    axes = padding if isinstance(padding, Sequence) else (padding, padding)
+    if len(axes) != 2:
+        raise ConfigError(f"padding must be one number, two, or two pairs, got {padding!r}")
+    return pair(axes[0], "padding", 0), pair(axes[1], "padding", 0)
 
 
 @implements("A1")
@@ -57,7 +65,7 @@ def same_padding(kernel_size: Size) -> Sides:
     The map grows to (H + H' - 1) x (W + W' - 1). Where H' - 1 is odd, S3 leaves open which side
     gets the extra row; here the bottom does, and the right side the extra column.
     """
-    height, width = pair(kernel_size)
+    height, width = pair(kernel_size, "kernel_size")
     top, left = (height - 1) // 2, (width - 1) // 2
     return (top, height - 1 - top), (left, width - 1 - left)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gpucnn.errors import ConfigError, ShapeError
+from gpucnn.errors import ShapeError
 from gpucnn.reference.sizes import Pair, Sides, pair, sides
 
 
@@ -36,16 +36,9 @@ class Windows:
         """
         if len(x_shape) != 4:
             raise ShapeError(f"x must be (N, C, H, W), got shape {tuple(x_shape)}")
-        kernel = pair(kernel_size)
-        strides = kernel if stride is None else pair(stride)
+        kernel = pair(kernel_size, "kernel_size")
+        strides = kernel if stride is None else pair(stride, "stride")
         windows = cls((x_shape[2], x_shape[3]), kernel, strides, sides(padding))
-        for setting, value, least in (
-            ("kernel_size", kernel, 1),
-            ("stride", strides, 1),
-            ("padding", windows.padding[0] + windows.padding[1], 0),
-        ):
-            if min(value) < least:
-                raise ConfigError(f"{setting} must be at least {least}, got {value}")
         for axis, name in enumerate(("height", "width")):
             if max(windows.padding[axis]) >= kernel[axis]:
                 raise ShapeError(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.errors import ShapeError
+from gpucnn.errors import ConfigError, ShapeError
 from gpucnn.reference import convolution as ref
 from tests.oracles.convolution import Convolution, sides
 
@@ -141,3 +141,12 @@ def test_depths_that_differ_are_refused() -> None:
     for function in (ref.correlate, ref.convolve):
         with pytest.raises(ShapeError, match="3x3 does not fit into a map of 2x3"):
             function(np.zeros((2, 3)), np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("stride", 0), ("padding", -1), ("dilation", (1, 0)), ("padding", "1")]
+)
+def test_bad_settings_are_named(setting: str, value: Any) -> None:
+    x = np.zeros((1, 1, 4, 4))
+    with pytest.raises(ConfigError, match=f"{setting} must be"):
+        ref.conv2d_forward(x, np.zeros((1, 1, 2, 2)), **{setting: value})

@@ -1,5 +1,7 @@
 """Sizes: counted one by one, and the rules for bad ones."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,20 @@ def test_pairs_and_sides() -> None:
     assert sides(1) == ((1, 1), (1, 1))
     assert sides((1, 2)) == ((1, 1), (2, 2))
     assert sides(((1, 2), [3, 4])) == ((1, 2), (3, 4))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: pair(0, "stride"), "stride must be a whole number of at least 1 .* got 0"),
+        (lambda: pair((2, -1), "stride"), r"stride must be .* got \(2, -1\)"),
+        (lambda: pair((1, 2, 3)), r"or two of them, \(height, width\), got \(1, 2, 3\)"),
+        (lambda: pair(2.0), "whole number .* got 2.0"),
+        (lambda: sides((1, (0, -1))), r"padding must be .* at least 0 .* got \(0, -1\)"),
+        (lambda: sides((1, 2, 3, 4)), r"padding must be one number, two, or two pairs"),
+        (lambda: same_padding(0), "kernel_size must be .* got 0"),
+    ],
+)
+def test_bad_pairs_are_named(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        call()

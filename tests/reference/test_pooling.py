@@ -157,7 +157,7 @@ def test_bad_arguments() -> None:
     x = np.zeros((1, 1, 4, 4))
     with pytest.raises(ConfigError, match=r"tie_break must be one of .*'last'"):
         pooling.max_pool2d(x, 2, tie_break="last")
-    with pytest.raises(ConfigError, match="stride must be a whole number of at least 1 .* got 0"):
+    with pytest.raises(ConfigError, match=r"stride must be a whole number of at least 1 .* got 0"):
         pooling.avg_pool2d(x, 2, stride=0)
     with pytest.raises(ShapeError, match=r"padding along the height must be less than .* 2"):
         pooling.avg_pool2d(x, 2, padding=2)

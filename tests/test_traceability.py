@@ -110,6 +110,19 @@ def test_every_row_and_equation_is_tested(trace: Trace) -> None:
     assert [id for id in trace.statements if not trace.tested(id)] == []
 
 
+def test_every_kernel_of_a_source_leads_to_its_ops_method(trace: Trace) -> None:
+    """A kernel and the Ops method of its name name the same ids."""
+    methods: dict[str, set[str]] = {}
+    for place in trace.places:
+        if place.kind in ("Ops method", "kernel"):
+            name = place.name.rpartition(".")[2]
+            methods.setdefault(f"{place.kind} {name}", set()).add(place.id)
+    kernels = {name.split()[1] for name in methods if name.startswith("kernel ")}
+    assert {"conv2d_backward_weight", "max_pool2d_forward", "sgd_update"} <= kernels
+    for name in kernels:
+        assert methods[f"kernel {name}"] == methods[f"Ops method {name}"], name
+
+
 def test_every_id_that_code_and_tests_name_exists(trace: Trace) -> None:
     assert trace.unknown() == []
 
@@ -222,7 +235,10 @@ def test_an_id_leads_from_the_equation_to_the_kernel_and_the_tests(
     ]
 
 
-def test_all_are_listed(capsys: pytest.CaptureFixture[str], trace: Trace) -> None:
+def test_all_are_listed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, trace: Trace
+) -> None:
+    monkeypatch.setattr(traceability, "load", lambda: trace)
     assert main(["equations"]) == 0
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert set(trace.statements) <= listed
@@ -237,8 +253,13 @@ def test_all_are_listed(capsys: pytest.CaptureFixture[str], trace: Trace) -> Non
     ],
 )
 def test_an_unknown_id_gets_the_nearest(
-    capsys: pytest.CaptureFixture[str], id: str, says: str
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    trace: Trace,
+    id: str,
+    says: str,
 ) -> None:
+    monkeypatch.setattr(traceability, "load", lambda: trace)
     assert main(["equations", id]) == 2
     error = capsys.readouterr().err
     assert says in error

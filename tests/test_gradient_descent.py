@@ -127,6 +127,10 @@ def test_every_iteration_of_the_trainer_is_the_references() -> None:
         assert fit(epochs=99, max_iterations=most, epsilon=epsilon)[1] == told
         run = reference.train(LAYERS, IMAGES, LABELS.tolist(), max_iterations=most, **settings)
         assert run[1] == told
+    # Below it: an ε that is the change itself, to the bit, lets training go on.
+    change = float(abs(values[-1] - values[-2]).max())
+    for epsilon, told in ((change, "max_iterations"), (np.nextafter(change, 1), "epsilon")):
+        assert fit(epochs=99, max_iterations=at, epsilon=float(epsilon))[1] == told
 
 
 TINY = """

@@ -49,6 +49,8 @@ def _list(trace: "Trace") -> int:
     columns = ("id", "statement", "Python", "kernels", "tests")
     show(f"{len(rows)} rows and equations of the sources", columns, rows, left=(0, 1))
     print("gpucnn equations ID shows the places")
+    if not trace.tests:
+        print(IN_THE_SOURCE_TREE)
     return 0
 
 
@@ -60,7 +62,7 @@ def _one(trace: "Trace", id: str) -> int:
         "source": statement.source,
         "ours": statement.ours,
         "theirs": statement.theirs,
-        "there": statement.wrong,
+        "wrong": statement.wrong,
         "rows": ", ".join(statement.rows),
     }
     print(f"{id}  {statement.statement}")

@@ -52,6 +52,7 @@ class LeakyRelu(Activation):
         return self.ops.leaky_relu_backward(dy, saved, negative_slope=self.negative_slope)
 
 
+@implements("A18")
 class Sigmoid(Activation):
     """y = 1/(1 + e^-x) (S3)."""
 
@@ -74,6 +75,7 @@ class Tanh(Activation):
         return self.ops.tanh_backward(dy, saved)
 
 
+@implements("A19")
 class Softmax(Activation):
     """y = e^x / Σ e^x over the last axis (S0 §6).
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpucnn.ops.base import Ops
-from gpucnn.reference import layout, loops, matrices
+from gpucnn.reference import identities, layout, loops, matrices
 from gpucnn.reference.convolution import convolve, rot180, zero_pad
 from tests.ops.harness import call
 from tests.seeds.examples import K9, A, K, backward, corr, equal, grid, integers, maps
@@ -82,6 +82,33 @@ def test_m_and_its_transpose(ops: Ops, dtype: str) -> None:
     equal(matrices.toeplitz_matrix(K, (3, 4)).T @ dy.ravel(), dx.ravel())
     equal(matrices.phi(A, 2).T @ dY, [88, 55, 80, 47])
     equal(matrices.vec(dw[0, 0]), [88, 55, 80, 47])
+
+
+@pytest.mark.seed("I1", "S3:2.9", "S3:2.13", "S3:2.21", "S3:2.28", "S3:2.30")
+@pytest.mark.parametrize("example", ["G1", "two channels, three filters"])
+def test_s3s_identities_hold_for_the_devices_results(ops: Ops, dtype: str, example: str) -> None:
+    """y, dw and dx of a device on one side, φ(x), C and M on the other."""
+    if example == "G1":
+        x, w, dy = maps(A, dtype), maps(K, dtype), grid(2, 3, 1, dtype)
+    else:
+        shapes = (1, 2, 4, 5), (3, 2, 2, 3), (1, 3, 3, 3)
+        x, w, dy = (integers(shape, dtype, seed) for seed, shape in enumerate(shapes))
+    (_, D, H, W), (filters, _, high, wide), (_, _, P, Q) = x.shape, w.shape, dy.shape
+    windows, C = matrices.phi(x[0], (high, wide)), matrices.kernel_matrix(w)
+    M = matrices.im2col_matrix((D, H, W), (high, wide))
+    assert windows.shape == (P * Q, high * wide * D)
+    assert C.shape == (high * wide * D, filters)
+    assert M.shape == (P * Q * high * wide * D, H * W * D)
+
+    y = call(ops, "conv2d_forward", x, w)
+    dx, dw, _ = backward(ops, x, w, dy)
+    shares = identities.columns(dy[0]) @ C.T
+    equal(matrices.vec(windows @ C), matrices.vec(y[0]))
+    equal(identities.output_from_kernels(x[0], w)[1], matrices.vec(y[0]))
+    equal(identities.output_from_windows(x[0], w)[1], matrices.vec(y[0]))
+    equal(windows.T @ identities.columns(dy[0]), matrices.kernel_matrix(dw))
+    equal(M.T @ matrices.vec(shares), matrices.vec(dx[0]))
+    equal(identities.input_gradient_by_places(x[0], w, dy[0]), dx[0])
 
 
 @pytest.mark.seed("A27", "S3:4.4", "S3:4.5")

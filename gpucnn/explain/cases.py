@@ -31,7 +31,7 @@ CASES = {
         Case("conv-forward", "the kernel on every window", CONVOLUTION, convolution.forward),
         Case(
             "conv-backward-input",
-            "δ dilated and padded, the kernel turned, the windows, the crop",
+            "δ dilated, padded, and the turned kernel on it",
             CONVOLUTION,
             convolution.backward_input,
         ),

@@ -26,7 +26,7 @@ from gpucnn.reference.matrices import (
 )
 
 # What fits into a page: (rows, columns) of M and of C, and the columns of im2col.
-MOST_OF_M, MOST_OF_C, MOST_WINDOWS = (48, 36), (24, 25), 16
+MOST_OF_M, MOST_OF_C, MOST_WINDOWS = (48, 36), (16, 25), 16
 
 
 def walk(settings: Settings) -> Walk:

@@ -90,7 +90,7 @@ def power(settings: Settings) -> Walk:
     slope = "x/y" if p == 2 else f"sign(x)·(|x|/y)^{p - 1:g}"
     return Walk(
         "lp-pool",
-        f"A power-average pool (p = {p:g}) and its gradient: {described(n)}",
+        f"An L{p:g} pool and its gradient: {described(n)}",
         (
             _pooled(
                 n,

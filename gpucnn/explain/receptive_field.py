@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpucnn.errors import ShapeError
+from gpucnn.explain.compare import agrees
 from gpucnn.explain.settings import Settings
 from gpucnn.explain.steps import Matrix, Step, Walk, matrix
-from gpucnn.ops import get_ops
 from gpucnn.reference.sizes import Window, receptive_field
 
 # A 5-tap convolution and a pool of 2: 5 cells, then 6 (S2's network).
@@ -25,7 +25,7 @@ def walk(settings: Settings) -> Walk:
             " give fewer or smaller layers"
         )
     counts = _ways(layers)
-    if np.count_nonzero(counts[0]) != _seen(layers) or len(counts[0]) != fields[-1].size:
+    if len(counts[0]) != fields[-1].size:
         raise ArithmeticError(f"{counts[0]} is not a field of {fields[-1].size} cells")
     sums, size, jump = [], 1, 1
     for index, (layer, field) in enumerate(zip(layers, fields, strict=True)):
@@ -51,29 +51,28 @@ def walk(settings: Settings) -> Walk:
 
 
 def _ways(layers: Sequence[Window]) -> list[np.ndarray]:
-    """The gradient of one neuron by each layer's input, kernels of ones; the input first."""
-    ops = get_ops("cpu")
-    counts = [np.ones((1, 1, 1, 1))]
+    """How many ways lead from each cell of each layer's input to one neuron; the input first.
+
+    That is the gradient of the neuron through kernels of ones, which is what is compared.
+    """
+    counts = [np.ones(1)]
     for layer in reversed(layers):
-        width = (counts[0].shape[3] - 1) * layer.stride + layer.dilation * (layer.kernel - 1) + 1
-        below = ops.conv2d_backward_input(
-            counts[0],
+        above = counts[0]
+        width = (len(above) - 1) * layer.stride + layer.dilation * (layer.kernel - 1) + 1
+        below = np.zeros(width)
+        for cell, tap in np.ndindex(len(above), layer.kernel):
+            below[cell * layer.stride + tap * layer.dilation] += above[cell]
+        agrees(
+            below[None, None, None],
+            "conv2d_backward_input",
+            above[None, None, None],
             np.ones((1, 1, 1, layer.kernel)),
             (1, 1, 1, width),
             stride=(1, layer.stride),
             dilation=(1, layer.dilation),
         )
-        counts.insert(0, ops.to_numpy(below))
-    return [count[0, 0, 0] for count in counts]
-
-
-def _seen(layers: Sequence[Window]) -> int:
-    """The input cells that some way leads from: fewer than the field where dilation skips some."""
-    seen = {0}
-    for layer in reversed(layers):
-        taps = [tap * layer.dilation for tap in range(layer.kernel)]
-        seen = {cell * layer.stride + tap for cell in seen for tap in taps}
-    return len(seen)
+        counts.insert(0, below)
+    return counts
 
 
 def _strip(index: int, values: np.ndarray) -> Matrix:

@@ -20,7 +20,16 @@ STYLES = {"marked": "bold yellow", "chosen": "bold green", "inserted": "bright_b
 ASCII = str.maketrans(
     {
         **{"δ": "d", "⋆": "*", "∗": "conv", "·": ".", "×": "x", "→": "->", "∂": "d", "│": "|"},
-        **{"φ": "phi", "Σ": "sum", "²": "^2", "√": "sqrt", "°": " degrees", "ᵀ": "^T", "−": "-"},
+        **{
+            "φ": "phi",
+            "σ": "sigma",
+            "Σ": "sum",
+            "²": "^2",
+            "√": "sqrt",
+            "°": " degrees",
+            "ᵀ": "^T",
+            "−": "-",
+        },
         **{"§": "sec. ", "≤": "<=", "═": "=", "─": "-", "∞": "inf", "✓": "ok:"},
     }
 )
@@ -28,7 +37,8 @@ ASCII = str.maketrans(
 
 def render(walk: Walk) -> list[Text]:
     """The lines of a walk."""
-    lines = [Text(walk.title, "bold"), Text("═" * min(len(walk.title), WIDTH))]
+    title = wrap(walk.title, WIDTH)
+    lines = [*(Text(line, "bold") for line in title), Text("═" * max(map(len, title)))]
     lines += [*(Text(line, "dim") for line in _legend(walk)), Text()]
     for count, step in enumerate(walk.steps, start=1):
         lines += [*_step(count, step), Text()]
@@ -69,7 +79,7 @@ def _legend(walk: Walk) -> Iterable[str]:
         ("· a zero of a sparse matrix", any(m.inserted for m in drawn if m.role == "sparse")),
     )
     shown = [words for words, there in signs if there]
-    return [", ".join(shown)] if shown else []
+    return wrap(", ".join(shown), WIDTH)
 
 
 def _frames(frames: Sequence[Matrix], across: int) -> list[Text]:

@@ -55,8 +55,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Trace:
-    """The statements by id, and all places that name one; `tests` is False in a wheel."""
+    """The documents' titles, what they state, and all places that name an id.
 
+    `tests` is False in a wheel, which has none.
+    """
+
+    sources: dict[str, str]
     statements: dict[str, Statement]
     places: tuple[Place, ...]
     tests: bool
@@ -117,27 +121,26 @@ def load(package: Path = PACKAGE) -> Trace:
     places = [*_decorated(package, root), *_kernels(kernels, root)]
     if checkout:
         places += _tests(root / "tests", root)
-    return Trace(statements(seeds), tuple(places), checkout)
+    content = yaml.safe_load(seeds.read_text(encoding="utf-8"))
+    titles = {
+        name: f"{document['title']} ({document['original']})"
+        for name, document in content["sources"].items()
+    }
+    return Trace(titles, _statements(content, titles), tuple(places), checkout)
 
 
-def statements(path: Path) -> dict[str, Statement]:
+def _statements(content: Any, titles: dict[str, str]) -> dict[str, Statement]:
     """The rows and equations of a seeds.yaml."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
     result = {}
     for id, entry in content["rows"].items():
         group = next(name for name, letters in GROUPS.items() if id[0] in letters)
         result[id] = Statement(id, group, **{**entry, "rows": tuple(entry.get("rows", ()))})
     for id, entry in content["equations"].items():
         name, _, place = id.partition(":")
-        document = content["sources"][name]
         numbered = name not in {"S0", "S1"} and id != "S3:3"
-        result[id] = Statement(
-            id,
-            f"equations of {name}",
-            f"{document['title']} ({document['original']}), "
-            f"{'equation' if numbered else 'section'} {place}",
-            **{**entry, "rows": tuple(entry["rows"])},
-        )
+        source = f"{titles[name]}, {'equation' if numbered else 'section'} {place}"
+        rows = tuple(entry["rows"])
+        result[id] = Statement(id, f"equations of {name}", source, **{**entry, "rows": rows})
     return result
 
 

@@ -164,8 +164,10 @@ def test_all_are_listed(
 ) -> None:
     monkeypatch.setattr(traceability, "load", lambda: trace)
     assert main(["equations"]) == 0
-    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()}
-    assert set(trace.statements) <= listed
+    out = capsys.readouterr().out
+    listed = {line.split()[0] for line in out.splitlines() if line.strip()}
+    assert {*trace.statements, *trace.sources} <= listed
+    assert "卷积神经网络背后的数学原理" in out
 
 
 @pytest.mark.parametrize(

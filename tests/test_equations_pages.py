@@ -51,7 +51,7 @@ def test_a_change_of_the_list_or_of_the_code_makes_them_stale(
     monkeypatch.undo()
     changed = {**trace.statements}
     changed["E1"] = type(changed["E1"])(**{**vars(changed["E1"]), "wrong": "Nothing."})
-    other = type(trace)(changed, trace.places, trace.tests)
+    other = type(trace)(trace.sources, changed, trace.places, trace.tests)
     assert script.pages(other)[ROOT / "docs/errata.md"] != PAGES["errata.md"]
 
 

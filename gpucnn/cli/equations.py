@@ -48,6 +48,8 @@ def _list(trace: "Trace") -> int:
     ]
     columns = ("id", "statement", "Python", "kernels", "tests")
     show(f"{len(rows)} rows and equations of the sources", columns, rows, left=(0, 1))
+    for name, title in trace.sources.items():
+        print(f"{name}  {title}")
     print("gpucnn equations ID shows the places")
     if not trace.tests:
         print(IN_THE_SOURCE_TREE)

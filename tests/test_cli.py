@@ -19,8 +19,8 @@ from gpucnn.errors import DataError, KernelError, NonFiniteError
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [
-    "train", "evaluate", "predict", "check", "kernels", "equations", "download-data", "doctor",
-    "schema",
+    "train", "evaluate", "predict", "check", "kernels", "equations", "explain", "download-data",
+    "doctor", "schema",
 ]  # fmt: skip
 CONFIG = """\
 device: cpu

@@ -2,7 +2,7 @@
 
 x (N, C, H, W), w (K, C/groups, R, S), y and dy (N, K, P, Q), all float64. `stride` and `dilation`
 are an int or (height, width), `padding` an int, (height, width) or ((top, bottom), (left, right)).
-"Convolution" in a layer is cross-correlation, as in all five documents (SEEDS C1).
+"Convolution" in a layer is cross-correlation, as in all five documents (C1).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gpucnn.errors import ShapeError
 from gpucnn.implements import implements
-from gpucnn.reference.sizes import Size, pair, sides
+from gpucnn.reference.sizes import Size, pair, sides, window_grid
 
 Array = NDArray[np.float64]
 
@@ -25,12 +25,10 @@ def correlate(image: ArrayLike, kernel: ArrayLike, stride: Size = 1) -> Array:
     Only whole windows count (padding "valid"). With a stride, the window of (i, j) starts at
     I(i·stride[0], j·stride[1]): rows first.
     """
-    image, kernel = _float64(image), _float64(kernel)
+    image, kernel = _float64("image", image, 2), _float64("kernel", kernel, 2)
     (H, W), (k1, k2) = image.shape, kernel.shape
-    if k1 > H or k2 > W:
-        raise ShapeError(f"a kernel of {k1}x{k2} does not fit into a map of {H}x{W}")
     down, right = pair(stride, "stride")
-    result = np.zeros(((H - k1) // down + 1, (W - k2) // right + 1))
+    result = np.zeros(window_grid((H, W), (k1, k2), stride))
     for i, j in np.ndindex(result.shape):
         for m in range(k1):
             for n in range(k2):
@@ -45,11 +43,9 @@ def convolve(image: ArrayLike, kernel: ArrayLike) -> Array:
     S4 (3) writes K(-m, -n), which lies outside of the kernel (erratum E11); (7), with this in the
     forward pass, S4 itself crosses out for (7.1).
     """
-    image, kernel = _float64(image), _float64(kernel)
+    image, kernel = _float64("image", image, 2), _float64("kernel", kernel, 2)
     (H, W), (k1, k2) = image.shape, kernel.shape
-    if k1 > H or k2 > W:
-        raise ShapeError(f"a kernel of {k1}x{k2} does not fit into a map of {H}x{W}")
-    result = np.zeros((H - k1 + 1, W - k2 + 1))
+    result = np.zeros(window_grid((H, W), (k1, k2)))
     for i, j in np.ndindex(result.shape):
         for m in range(k1):
             for n in range(k2):
@@ -59,13 +55,13 @@ def convolve(image: ArrayLike, kernel: ArrayLike) -> Array:
 
 def rot180(kernel: ArrayLike) -> Array:
     """The kernel upside down, then left to right (S0 §4), over the last two axes."""
-    return np.array(_float64(kernel)[..., ::-1, ::-1])
+    return np.array(np.asarray(kernel, np.float64)[..., ::-1, ::-1])
 
 
 @implements("A5")
 def insert_zeros(delta: ArrayLike, stride: Size) -> Array:
     """stride - 1 zeros between neighbouring rows and columns of the last two axes (S4, at (15))."""
-    delta = _float64(delta)
+    delta = np.asarray(delta, np.float64)
     down, right = pair(stride, "stride")
     *front, H, W = delta.shape
     result = np.zeros((*front, (H - 1) * down + 1, (W - 1) * right + 1))
@@ -75,7 +71,7 @@ def insert_zeros(delta: ArrayLike, stride: Size) -> Array:
 
 def zero_pad(x: ArrayLike, padding: Any) -> Array:
     """Zeros around the last two axes; `padding` as at the top of this module."""
-    x = _float64(x)
+    x = np.asarray(x, np.float64)
     (top, bottom), (left, right) = sides(padding)
     *front, H, W = x.shape
     result = np.zeros((*front, top + H + bottom, left + W + right))
@@ -94,32 +90,6 @@ def full_correlation(delta: ArrayLike, kernel: ArrayLike) -> Array:
     return correlate(zero_pad(delta, (k1 - 1, k2 - 1)), kernel)
 
 
-@implements("E8", "E9", "S4:9", "S4:16", "S4:17")
-def outputs_that_read(x: int, kernel: int, outputs: int) -> range:
-    """The x' whose window holds input cell x: x = x' + m (9) with 0 <= m < kernel.
-
-    x' in [max(0, x+1-k), min(H^{l+1}-1, x)]   (16), where S4 has the H of the input (erratum E8).
-    """
-    return range(max(0, x + 1 - kernel), min(outputs - 1, x) + 1)
-
-
-@implements("S4:8", "S4:10", "S4:11", "S4:12", "S4:13", "S4:14")
-def delta_below(delta: ArrayLike, kernel: ArrayLike) -> Array:
-    """δ^l(x, y) = Σ_x' Σ_y' δ^{l+1}(x', y') w(x-x', y-y')   (S4 (8) to (14)), stride 1, σ' = 1.
-
-    Index by index what `full_correlation(delta, rot180(kernel))` draws with zeros.
-    """
-    delta, kernel = _float64(delta), _float64(kernel)
-    (P, Q), (k1, k2) = delta.shape, kernel.shape
-    below = np.zeros((P + k1 - 1, Q + k2 - 1))
-    for x, y in np.ndindex(below.shape):
-        for above_x in outputs_that_read(x, k1, P):
-            for above_y in outputs_that_read(y, k2, Q):
-                m, n = x - above_x, y - above_y
-                below[x, y] += delta[above_x, above_y] * kernel[m, n]
-    return below
-
-
 @implements("A3", "S3:2.4", "S4:7.1", "S4:7.2", "E10")
 def conv2d_forward(
     x: ArrayLike,
@@ -136,12 +106,11 @@ def conv2d_forward(
     A dilated kernel is a kernel with zeros inserted. Where the stride does not divide, the last
     cells that fill no window are left out; `sizes.output_size` is S4's strict rule.
     """
-    x, w = _float64(x), _float64(w)
+    x, w = _float64("x", x), _float64("w", w)
     filters_of_group = _filters_of_group(x.shape[1], w.shape, groups)
     x_pad, kernels = zero_pad(x, padding), insert_zeros(w, pair(dilation, "dilation"))
-    (N, _, H, W), (K, C, R, S) = x_pad.shape, kernels.shape
-    down, right = pair(stride, "stride")
-    y = np.zeros((N, K, (H - R) // down + 1, (W - S) // right + 1))
+    (N, _, *size), (K, C, *extent) = x_pad.shape, kernels.shape
+    y = np.zeros((N, K, *window_grid(size, extent, stride)))
     for n in range(N):
         for k in range(K):
             first = k // filters_of_group * C
@@ -169,13 +138,14 @@ def conv2d_backward_input(
     columns of δ (stride - 1) and around it (F - 1); the forward padding is cut off at the end, and
     the cells that no window reached stay 0.
     """
-    dy, w = _float64(dy), _float64(w)
+    dy, w = _float64("dy", dy), _float64("w", w)
     filters_of_group = _filters_of_group(x_shape[1], w.shape, groups)
     (top, _), (left, _) = sides(padding)
     N, _, H, W = x_shape
     dx_pad = zero_pad(np.zeros(x_shape), padding)
     delta, kernels = insert_zeros(dy, stride), insert_zeros(w, pair(dilation, "dilation"))
-    K, C = kernels.shape[:2]
+    (K, C, *extent), size = kernels.shape, dx_pad.shape[2:]
+    _check_dy(dy, (N, K, *window_grid(size, extent, stride)))
     for n in range(N):
         for k in range(K):
             first = k // filters_of_group * C
@@ -202,12 +172,14 @@ def conv2d_backward_weight(
     δ becomes the kernel, and where forward's kernel is dilated this one strides. Positions past
     R x S come from input cells that filled no window: cut off.
     """
-    dy, x = _float64(dy), _float64(x)
+    dy, x = _float64("dy", dy), _float64("x", x)
     filters_of_group = _filters_of_group(x.shape[1], w_shape, groups)
     K, C, R, S = w_shape
     x_pad, delta = zero_pad(x, padding), insert_zeros(dy, stride)
     dw = np.zeros((K, C, R, S))
-    for n in range(x.shape[0]):
+    (N, _, *size), extent = x_pad.shape, insert_zeros(dw, pair(dilation, "dilation")).shape[2:]
+    _check_dy(dy, (N, K, *window_grid(size, extent, stride)))
+    for n in range(N):
         for k in range(K):
             first = k // filters_of_group * C
             for c in range(C):
@@ -218,7 +190,7 @@ def conv2d_backward_weight(
 @implements("A8", "S0:5", "S2:BP3", "S4:19", "E10")
 def conv2d_backward_bias(dy: ArrayLike) -> Array:
     """db[k] = Σ_{n,p,q} dy[n,k,p,q]: the bias was added at every place (S2 BP3, S4 (19))."""
-    dy = _float64(dy)
+    dy = _float64("dy", dy)
     N, K, P, Q = dy.shape
     db = np.zeros(K)
     for n, k, p, q in np.ndindex(N, K, P, Q):
@@ -226,8 +198,16 @@ def conv2d_backward_bias(dy: ArrayLike) -> Array:
     return db
 
 
-def _float64(a: ArrayLike) -> Array:
-    return np.asarray(a, dtype=np.float64)
+def _float64(name: str, a: ArrayLike, axes: int = 4) -> Array:
+    array = np.asarray(a, dtype=np.float64)
+    if array.ndim != axes:
+        raise ShapeError(f"{name} must have {axes} axes, got shape {array.shape}")
+    return array
+
+
+def _check_dy(dy: Array, y_shape: tuple[int, ...]) -> None:
+    if dy.shape != y_shape:
+        raise ShapeError(f"dy must have y's shape {y_shape}, got {dy.shape}")
 
 
 def _filters_of_group(channels: int, w_shape: Sequence[int], groups: int) -> int:

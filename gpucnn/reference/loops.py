@@ -1,9 +1,9 @@
-"""S4's program, in its own layout and names, with its errors (SEEDS E1 to E7) put right.
+"""S4's program, in its own layout and names, with its errors (errata E1 to E7) put right.
 
 Activations are (m, n_H, n_W, C) and filters W (fh, fw, C_prev, C), biases b (1, 1, 1, C). `padding`
 and `strides` are (height, width). `conv_backward` follows the equations, `conv_backward_2` turns
 the forward loop round; both give the same gradients, and neither divides by m: the loss does
-(SEEDS C4).
+(C4).
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 They are oracles, not a way to compute: each linear map of the network as the matrix it is, so that
 its gradient is the transpose. vec stacks columns (S3), so an element (d, i, j) of a (D, H, W) array
-lies at d·H·W + j·H + i; only `toeplitz_matrix` counts in reading order, as SEEDS G9 does.
+lies at d·H·W + j·H + i; only `toeplitz_matrix` counts in reading order, as G9 does.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gpucnn.errors import ConfigError, ShapeError
 from gpucnn.implements import implements
-from gpucnn.reference.sizes import Pair, Size, pair
+from gpucnn.reference.sizes import Pair, Size, pair, window_grid
 
 Array = NDArray[np.float64]
 Place = tuple[int, int, int]
@@ -204,18 +204,6 @@ def pool_matrix(
                 i, j = divmod(int(argmax[d, p, q]), wide)
                 columns.append(_vec_index((d, p * down + i, q * right + j), x_shape))
     return _selection(tuple(columns), int(np.prod(x_shape)))
-
-
-def window_grid(size: Sequence[int], kernel_size: Size, stride: Size = 1) -> Pair:
-    """How many whole windows fit into (H, W), down and across."""
-    (H, W), (high, wide), (down, right) = (
-        size,
-        pair(kernel_size, "kernel_size"),
-        pair(stride, "stride"),
-    )
-    if high > H or wide > W:
-        raise ShapeError(f"a window of {high}x{wide} does not fit into a map of {H}x{W}")
-    return (H - high) // down + 1, (W - wide) // right + 1
 
 
 def _vec_index(place: Place, shape: Sequence[int]) -> int:

@@ -15,7 +15,7 @@ Sides = tuple[Pair, Pair]
 
 
 def pair(value: Size, name: str = "size", minimum: int = 1) -> Pair:
-    """(height, width) from an int or a pair: rows first, unlike S3's stride (SEEDS C3).
+    """(height, width) from an int or a pair: rows first, unlike S3's stride (C3).
 
     ConfigError, naming the argument, where one is not a whole number of at least `minimum`.
     """
@@ -56,6 +56,15 @@ def output_size(W: int, F: int, P: int, S: int) -> int:
             " a whole number: choose other W, F, P or S"
         )
     return steps + 1
+
+
+def window_grid(size: Sequence[int], kernel_size: Size, stride: Size = 1) -> Pair:
+    """How many whole windows fit into (H, W), down and across; cells of none are left over."""
+    (H, W), (high, wide) = size, pair(kernel_size, "kernel_size")
+    down, right = pair(stride, "stride")
+    if high > H or wide > W:
+        raise ShapeError(f"a window of {high}x{wide} does not fit into a map of {H}x{W}")
+    return (H - high) // down + 1, (W - wide) // right + 1
 
 
 @implements("A2")

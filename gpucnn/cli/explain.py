@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tie-break", choices=("row_major", "column_major"), help="which of equal maxima wins"
     )
     parser.add_argument("--power", metavar="P", type=float, help="lp-pool: the power (2)")
+    parser.add_argument("--channels", metavar="N", type=int, help="channels: how many (2)")
+    parser.add_argument("--filters", metavar="N", type=int, help="channels: of filters (2)")
     parser.add_argument("--classes", metavar="N", type=int, help="softmax: how many")
     parser.add_argument("--label", metavar="N", type=int, help="softmax: the right class")
     parser.add_argument("--layers", metavar="K/S,…", help="receptive-field: KERNEL/STRIDE, …")
@@ -57,10 +59,9 @@ def run(args: argparse.Namespace) -> int:
     walk = explain(args.case, settings)
     if picture is not None:
         from gpucnn.explain.picture import draw
-        from gpucnn.training.files import write_atomically
 
         # Drawn before anything is printed, so that an error is the only message.
-        write_atomically(picture, draw(walk))
+        _write(picture, draw(walk))
     _print(render(walk))
     if picture is not None:
         print(f"\ndrawn: {picture}")
@@ -79,6 +80,8 @@ def _settings(args: argparse.Namespace) -> "Settings":
         tie_break=args.tie_break,
         rounding=args.rounding,
         power=args.power,
+        channels=args.channels,
+        filters=args.filters,
         classes=args.classes,
         label=args.label,
         layers=parse_layers(args.layers),
@@ -94,6 +97,17 @@ def _picture(name: str) -> Path:
     if not path.parent.is_dir():
         raise ConfigError(f"--png {name}: the folder {path.parent} does not exist; make it first")
     return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    from gpucnn.training.files import write_atomically
+
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror or error}; make room or choose another"
+        ) from None
 
 
 def _print(lines: "list[Text]") -> None:

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpucnn.errors import ConfigError
-from gpucnn.explain import convolution, im2col, max_pool, mean_pools, receptive_field, softmax
+from gpucnn.explain import (
+    channels,
+    convolution,
+    im2col,
+    max_pool,
+    mean_pools,
+    receptive_field,
+    softmax,
+)
 from gpucnn.explain.settings import Settings
 from gpucnn.explain.steps import Walk
 
@@ -40,6 +48,12 @@ CASES = {
             "δ as a kernel on the input; the bias",
             CONVOLUTION,
             convolution.backward_weight,
+        ),
+        Case(
+            "channels",
+            "several channels and filters: what is summed over what",
+            ("size", "kernel", "channels", "filters", "seed"),
+            channels.walk,
         ),
         Case("im2col", "windows as columns in both orders, φ and M", MATRICES, im2col.walk),
         Case("toeplitz", "the convolution matrix and its transpose", MATRICES, im2col.toeplitz),

@@ -13,7 +13,7 @@ PAGE, MARGIN, GAP, NAME = 30.0, 0.7, 0.9, 0.75
 INCH, LETTERS = 0.36, 145
 # A line of the sums, and one of its letters.
 LEADING, LETTER, MOST_LETTERS = 0.58, 0.2, 138
-FRAME, SMALL_FRAME, NOTED = 0.8, 0.58, 0.7
+FRAME, SMALL_FRAME, NOTED, FULL = 0.8, 0.72, 0.7, 0.9
 MOST_FRAMES = 36
 INK, GREY, EDGE, RULE, TRUE, WEIGHT = (
     *("#1d2733", "#7d8894", "#b9c2cb", "#d5dbe1"),
@@ -190,20 +190,19 @@ class Page:
         self.box(x, y, wide, scale, facecolor=fill, edgecolor=EDGE, linewidth=0.5)
         value = number(part.values[cell])
         # In a small frame, the grey says enough.
-        if inserted and (part.role == "sparse" or scale < NOTED):
+        if inserted and (part.role == "sparse" or scale < FULL):
             return
         noted = scale >= NOTED and cell in part.notes
         up = 0.12 * scale if noted else 0.0
+        style: dict[str, Any] = {"color": GREY if inserted else INK, "size": 11 * scale}
+        if cell in part.chosen:
+            style["weight"] = "bold"
         middle = (x + wide / 2, y + scale / 2 - up)
-        ink = GREY if inserted else INK
-        weight = "bold" if cell in part.chosen else "normal"
-        self.text(
-            *middle, value, size=11 * scale, color=ink, weight=weight, va="center", ha="center"
-        )
+        self.text(*middle, value, va="center", ha="center", **style)
         if noted:
-            corner = (x + wide - 0.05 * scale, y + 0.95 * scale)
-            note = part.notes[cell]
-            self.text(*corner, note, size=6.2 * scale, color=WEIGHT, va="bottom", ha="right")
+            corner = (x + wide - 0.06 * scale, y + 0.95 * scale)
+            note, size = part.notes[cell], 5.5 * scale + 1
+            self.text(*corner, note, size=size, color=WEIGHT, va="bottom", ha="right")
 
     def text(self, x: float, y: float, text: str, *, size: float, **style: Any) -> None:
         # A dollar sign would begin mathematics.

@@ -22,6 +22,8 @@ class Settings:
     tie_break: str | None = None
     rounding: str | None = None
     power: float | None = None
+    channels: int | None = None
+    filters: int | None = None
     classes: int | None = None
     label: int | None = None
     layers: tuple[Window, ...] | None = None

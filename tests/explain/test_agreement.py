@@ -101,6 +101,8 @@ def test_matrices_of_any_size_fit_the_page(case: str, **options: Any) -> None:
         ("conv", "_conv2d_backward_input"),
         ("conv", "_conv2d_backward_weight"),
         ("conv", "_conv2d_backward_bias"),
+        ("channels", "_conv2d_backward_input"),
+        ("channels", "_conv2d_backward_weight"),
         ("im2col", "_conv2d_backward_input"),
         ("im2col", "_conv2d_backward_weight"),
         ("toeplitz", "_conv2d_backward_input"),

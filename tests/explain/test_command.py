@@ -99,6 +99,9 @@ def test_the_same_seed_draws_the_same_numbers(capsys: pytest.CaptureFixture[str]
         ("conv --seed one", "--seed: invalid int value: 'one'"),
         ("lp-pool --power 0", "--power must be from 1 to 16, got 0"),
         ("lp-pool --power nan", "--power must be from 1 to 16, got nan"),
+        ("channels --channels 4", "--channels must be from 1 to 3, got 4"),
+        ("channels --filters 0", "--filters must be from 1 to 3, got 0"),
+        ("channels --size 2 --kernel 3", "does not fit the height 2 with padding 0 in all"),
         ("softmax --classes 0", "--classes must be from 2 to 6, got 0"),
         ("softmax --label 3", "--label must be from 0 to 2, got 3"),
         ("--size 3", "name a case before its options"),
@@ -159,6 +162,17 @@ def test_the_picture_is_written_and_replaces_an_old_one(
     assert out == f"{plain(walk('pool-overlap'))}\ndrawn: {file}\n"
     assert size_of(file.read_bytes())[0] == 1620
     assert [path.name for path in tmp_path.iterdir()] == ["pool.png"]
+
+
+def test_a_file_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    # The temporary file beside it has a name that is too long.
+    file = tmp_path / f"{'a' * 249}.png"
+    status, out, err = answer(capsys, "receptive-field", "--png", str(file))
+    assert (status, out) == (2, "")
+    assert f"cannot write {file}: File name too long; make room or choose another" in err
 
 
 def test_without_matplotlib_the_remedy_is_named(

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
-from gpucnn.explain.steps import matrices
+from gpucnn.explain.steps import Line, Matrix, matrices
 from gpucnn.explain.text import plain
 from tests.explain.walks import drawn, shown, summed, walk
 
@@ -77,6 +78,31 @@ def test_a_window_is_marked_where_it_lies() -> None:
     assert frame.marked == {(1, 2), (1, 4), (3, 2), (3, 4)}
     assert (0, 0) in frame.inserted
     assert (1, 1) not in frame.inserted
+
+
+@pytest.mark.seed("A3", "A4")
+def test_channels_are_summed_forward_and_filters_backward() -> None:
+    channels = walk("channels", channels=2, filters=3, seed=5)
+    maps = [shown(channels, f"x[{c}]") for c in (0, 1)]
+    for k in range(3):
+        (line,) = (line for line in channels.steps[0].lines if f"y[{k}]" in names(line))
+        parts = [correlated(maps[c], shown(channels, f"w[{k},{c}]")) for c in (0, 1)]
+        bias = float(str(line[-2]).strip("+ =()"))
+        equal(shown(channels, f"y[{k}]"), sum(parts) + bias)
+    for c in (0, 1):
+        full = [
+            correlated(shown(channels, f"δ[{k}]", 0), shown(channels, f"w[{k},{c}]")[::-1, ::-1])
+            for k in range(3)
+        ]
+        equal(shown(channels, f"dx[{c}]"), sum(full))
+
+
+def names(line: Line) -> list[str]:
+    return [part.name for part in line if isinstance(part, Matrix)]
+
+
+def correlated(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return (sliding_window_view(image, kernel.shape) * kernel).sum(axis=(2, 3))
 
 
 @pytest.mark.seed("G2", "C8", "A28")
@@ -197,6 +223,15 @@ def test_the_receptive_field() -> None:
 
 
 def test_each_step_shows_something() -> None:
-    for case in ("conv", "im2col", "toeplitz", "pool", "avg-pool", "lp-pool", "softmax"):
+    for case in (
+        "conv",
+        "channels",
+        "im2col",
+        "toeplitz",
+        "pool",
+        "avg-pool",
+        "lp-pool",
+        "softmax",
+    ):
         for step in walk(case).steps:
             assert matrices(step) or step.sums

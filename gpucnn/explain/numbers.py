@@ -87,6 +87,8 @@ def pool(
         floor=settings.rounding == "floor",
         options=options,
         most=most,
+        pool=True,
+        tied=settings.stride is None and not overlap,
     )
     outputs, seed = found.pair("outputs"), settings.seed or 0
     drawn = settings.size is not None or settings.seed is not None

@@ -17,13 +17,19 @@ NAMES = ("height", "width")
 
 @dataclass(frozen=True)
 class Axis:
-    """A window of `kernel` taps along one side of the input."""
+    """A window of `kernel` taps along one side of the input.
+
+    A `pool` may not have windows in the padding alone; `tied` to its kernel is a stride that the
+    user has not given.
+    """
 
     size: int
     kernel: int
     stride: int
     padding: Pair
     dilation: int
+    pool: bool = False
+    tied: bool = False
 
     @property
     def padded(self) -> int:
@@ -52,12 +58,18 @@ class Axis:
         """The longest side that is drawn: the padded input, or δ dilated and padded."""
         return max(self.padded, (self.outputs - 1) * self.stride + 2 * self.extent - 1)
 
-    def tiles(self) -> bool:
-        return self.free >= 0 and not self.left_over
+    def works(self, most: int) -> bool:
+        """Whether whole windows fill this side, and it can be drawn."""
+        return not self.fault("", floor=False) and self.longest <= most
 
     def fault(self, name: str, floor: bool) -> str:
         """What is wrong with this side, or nothing."""
         total = sum(self.padding)
+        if self.pool and max(self.padding) >= self.kernel:
+            return (
+                f"padding {max(self.padding)} along the {name} must be less than the window's"
+                f" {self.kernel}, or a window sees nothing of the input"
+            )
         if self.free < 0:
             return (
                 f"a window of {self.extent} cells does not fit the {name} {self.size} with"
@@ -78,6 +90,8 @@ class Axis:
             return replace(self, padding=(before, after)) if min(before, after) >= 0 else None
         value = getattr(self, option) + by
         changes: dict[str, Any] = {option: value}
+        if option == "kernel" and self.tied:
+            changes["stride"] = value
         return replace(self, **changes) if value >= 1 else None
 
 
@@ -108,9 +122,11 @@ def geometry(
     floor: bool = False,
     options: tuple[str, ...] = ("kernel", "stride", "padding", "size", "rounding"),
     most: int = MOST_SIDE,
+    pool: bool = False,
+    tied: bool = False,
 ) -> Geometry:
     """The checked geometry; `options` are those that the case takes, for the remedies,
-    and `most` the longest side that is drawn.
+    `most` the longest side that is drawn; `pool` and `tied` are Axis's.
 
     Raises ShapeError where a window does not fit, does not tile (unless `floor`), or a matrix
     would be too large to draw.
@@ -119,10 +135,13 @@ def geometry(
         if stride != (1, 1) or dilation != (1, 1):
             raise ConfigError("--padding same needs stride 1 and dilation 1: give it in numbers")
         padding = same_padding(kernel)
-    axes = [Axis(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True)]
+    axes = [
+        Axis(*axis, pool, tied)
+        for axis in zip(size, kernel, stride, padding, dilation, strict=True)
+    ]
     faults = [axis.fault(name, floor) for name, axis in zip(NAMES, axes, strict=True)]
     if any(faults):
-        remedies = ", ".join(_nearby(axes, options)) or "none near these; try a larger --size"
+        remedies = ", ".join(_nearby(axes, options, most)) or "none near these; try a larger --size"
         raise ShapeError(f"{'; '.join(filter(None, faults))}. Each alone would work: {remedies}")
     longest = max(axis.longest for axis in axes)
     if longest > most:
@@ -139,17 +158,18 @@ def shown(pair: Pair) -> str:
     return f"{pair[0]}" if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
 
-def _nearby(axes: list[Axis], options: tuple[str, ...]) -> list[str]:
-    """The nearest value of each option with which the windows tile."""
+def _nearby(axes: list[Axis], options: tuple[str, ...], most: int) -> list[str]:
+    """The nearest value of each option that works."""
     found = []
     for option in ("kernel", "stride", "padding", "size"):
         for by in (-1, 1, -2, 2):
-            near = [axis if axis.tiles() else axis.changed(option, by) for axis in axes]
-            if option in options and all(axis is not None and axis.tiles() for axis in near):
+            near = [axis if axis.works(most) else axis.changed(option, by) for axis in axes]
+            if option in options and all(axis is not None and axis.works(most) for axis in near):
                 high, wide = (getattr(axis, option) for axis in near)
                 pair = (high[0], wide[0]) if option == "padding" else (high, wide)
                 found.append(f"--{option} {shown(pair)}")
                 break
-    if "rounding" in options and all(axis.free >= 0 for axis in axes):
+    floored = not any(axis.fault("", floor=True) or axis.longest > most for axis in axes)
+    if "rounding" in options and floored:
         found.append("--rounding floor")
     return found

@@ -73,8 +73,8 @@ def _step(count: int, step: Step) -> list[Text]:
 def _legend(walk: Walk) -> Iterable[str]:
     drawn = [part for step in walk.steps for part in matrices(step)]
     signs = (
-        ("[7] the window, or its result", any(m.marked for m in drawn)),
-        ("<7> the window's winner", any(m.chosen for m in drawn)),
+        ("[7] the window or its result", any(m.marked for m in drawn)),
+        ("<7> its maximum", any(m.chosen for m in drawn)),
         ("· a zero that was put in", any(m.inserted for m in drawn if m.role != "sparse")),
         ("· a zero of a sparse matrix", any(m.inserted for m in drawn if m.role == "sparse")),
     )

@@ -1,5 +1,8 @@
 """What is printed is what the library computes; and a library that computes otherwise is found."""
 
+import io
+import re
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gpucnn
+from gpucnn.cli import main
 from gpucnn.errors import ShapeError
 from gpucnn.explain.text import WIDTH, plain
 from gpucnn.ops.numpy_ops import NumpyOps
@@ -143,3 +147,31 @@ def drawn_kernel(conv: Any, shape: tuple[int, int]) -> np.ndarray:
     kernel = shown(conv, "w", 0)
     assert kernel.shape == shape
     return np.ascontiguousarray(kernel)
+
+
+@settings(max_examples=60)
+@given(
+    case=st.sampled_from(["conv-forward", "pool", "pool-overlap", "avg-pool", "lp-pool"]),
+    size=st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    kernel=st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.none() | PAIR,
+    padding=st.none() | st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_every_remedy_works(case: str, **options: Any) -> None:
+    given_options = {
+        f"--{name}": f"{pair[0]}x{pair[1]}"
+        for name, pair in options.items()
+        if pair is not None and (name, case) != ("padding", "lp-pool")
+    }
+    status, message = tried(case, given_options)
+    assume(status)
+    for remedy in re.findall(r"(--\w+) ([\dx]+|floor)(?:,|$)", message.partition("work: ")[2]):
+        assert tried(case, {**given_options, remedy[0]: remedy[1]}) == (0, ""), remedy
+
+
+def tried(case: str, options: dict[str, str]) -> tuple[int, str]:
+    """The command's status, and its message."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = main(["explain", case, *(word for pair in options.items() for word in pair)])
+    return status, err.getvalue().strip()

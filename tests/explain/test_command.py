@@ -80,7 +80,7 @@ def test_the_same_seed_draws_the_same_numbers(capsys: pytest.CaptureFixture[str]
         ("conv --kernel 5", "--kernel 3, --padding 1, --size 5x6"),
         ("conv --kernel 9 --size 2", "none near these; try a larger --size"),
         ("lp-pool --size 5x4", "work: --kernel 1x2, --stride 1x2, --size 4, --rounding floor"),
-        ("pool --padding 2", "padding along the height must be less than the window's 2"),
+        ("pool --padding 2", "padding 2 along the height must be less than the window's 2, or"),
         ("conv --size 50", "51 cells along a side with --size 50 and --kernel 2, and explain"),
         ("conv --size 9 --kernel 5", "13 cells along a side"),
         ("avg-pool --size 10", "explain draws at most 8"),

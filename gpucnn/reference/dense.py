@@ -73,7 +73,7 @@ def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[Floats, 
     return dx, dw, db
 
 
-@implements("A15")
+@implements("A15", "S3:3")
 def linear_as_convolution(w: ArrayLike, input_shape: Sequence[int]) -> Floats:
     """The kernels (out, C, H, W) that make w's layer a convolution of maps (C, H, W) (S3 §3).
 

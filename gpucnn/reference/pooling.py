@@ -22,7 +22,7 @@ Places = NDArray[np.int64]
 TIE_BREAKS = ("row_major", "column_major")
 
 
-@implements("A9", "C6", "C7", "S3:4.1", "S3:4.2")
+@implements("A9", "C6", "C7", "S0:2", "S3:4.1", "S3:4.2")
 def max_pool2d(
     x: ArrayLike,
     kernel_size: Any,

@@ -208,6 +208,7 @@ def train(
     return current, "max_iterations"  # 3)
 
 
+@implements("S0:6", "S4:4", "S4:6", "A26", "C5", "C10", "E13", "E19")
 def _one_sample(
     layers: Sequence[Layer], parameters: Sequence[Any], x: Floats, label: int
 ) -> list[Any]:

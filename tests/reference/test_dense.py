@@ -31,7 +31,7 @@ def test_linear_and_its_gradients() -> None:
     np.testing.assert_array_equal(db, dy.sum(axis=0))
 
 
-@pytest.mark.seed("A15")
+@pytest.mark.seed("A15", "S3:3")
 def test_a_fully_connected_layer_is_a_convolution() -> None:
     """S3 §3: kernels as large as the maps; outputs and all three gradients."""
     x, w, b, dy = (draw(-9, 10, shape) for shape in ((2, 3, 4, 5), (6, 60), (6,), (2, 6)))

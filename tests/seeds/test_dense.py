@@ -28,7 +28,7 @@ def test_flatten_is_channel_row_column(ops: Ops, dtype: str) -> None:
     equal(unflatten(y, x.shape), x)
 
 
-@pytest.mark.seed("A15")
+@pytest.mark.seed("A15", "S3:3")
 def test_linear_is_a_convolution_with_a_kernel_of_the_whole_image(ops: Ops, dtype: str) -> None:
     x, dy = integers((4, 3, 4, 5), dtype), integers((4, 7), dtype, 1)
     w, b = integers((7, 60), dtype, 2), integers(7, dtype, 3)
@@ -43,7 +43,7 @@ def test_linear_is_a_convolution_with_a_kernel_of_the_whole_image(ops: Ops, dtyp
     equal(call(ops, "conv2d_backward_bias", delta), db)
 
 
-@pytest.mark.seed("A15")
+@pytest.mark.seed("A15", "S3:3")
 def test_the_layers_agree_too(ops: Ops, dtype: str) -> None:
     linear, conv = Linear(2), Conv2d(2, (2, 3))
     linear.build((12,), ops, 0, dtype=dtype)

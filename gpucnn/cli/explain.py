@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError("name a case before its options: gpucnn explain lists them")
         rows = [(case.name, case.shows) for case in CASES.values()]
         show("gpucnn explain CASE", ("case", "shows"), rows, left=(0, 1))
-        print("gpucnn explain conv --size 5 --stride 2 --png conv.png: see gpucnn explain --help")
+        print("Your own sizes: gpucnn explain conv --size 5 --kernel 2 --png conv.png")
         return 0
     picture = None if args.png is None else _picture(args.png)
     walk = explain(args.case, settings)

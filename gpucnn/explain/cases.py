@@ -73,7 +73,7 @@ CASES = {
         Case("lp-pool", "an L2 pool, or another power", POWERS, mean_pools.power),
         Case(
             "softmax",
-            "softmax, cross-entropy, and δ by the Jacobian and as p - Y",
+            "softmax, cross-entropy, δ by the Jacobian and as p - Y",
             ("classes", "label", "seed"),
             softmax.walk,
         ),

@@ -37,21 +37,24 @@ def draw(seed: int, purpose: str, shape: tuple[int, ...], low: int, high: int) -
 def convolution(settings: Settings) -> Numbers:
     """A small convolution: the documents' example of its stride and padding, or one drawn.
 
-    G1 at stride 1, G4 at stride 2, and G5 at stride 2 with padding 1.
+    G4 at stride 2, G5 at stride 2 with padding 1, and G1 otherwise. Where a size or a kernel is
+    given, the other is G1's whatever the stride, so that the remedies of an error hold.
     """
     stride, padding = settings.stride or (1, 1), settings.padding or ((0, 0), (0, 0))
+    dilation = settings.dilation or (1, 1)
+    shaped = settings.size is not None or settings.kernel is not None
     x, w = np.array(G1_IMAGE, np.float64), np.array(G1_KERNEL, np.float64)
-    if stride == (2, 2):
+    if stride == (2, 2) and dilation == (1, 1) and not shaped:
         w = np.array(COUNTED, np.float64)
-        x = np.arange(25.0).reshape(5, 5) if padding == ((0, 0), (0, 0)) else w
-    drawn = settings.size is not None or settings.kernel is not None or settings.seed is not None
+        x = w if padding == ((1, 1), (1, 1)) else np.arange(25.0).reshape(5, 5)
+    drawn = shaped or settings.seed is not None
     (high, wide), (rows, columns) = x.shape, w.shape
     found = geometry(
         settings.size or (high, wide),
         settings.kernel or (rows, columns),
         stride,
         padding,
-        settings.dilation or (1, 1),
+        dilation,
         floor=settings.rounding == "floor",
     )
     outputs = found.pair("outputs")

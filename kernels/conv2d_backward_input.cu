@@ -119,7 +119,8 @@ conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restric
         [&](int col) { return phase_place(d, work, cell(col)); }, [](scalar_t value, int) { return value; });
 }
 
-extern "C" __global__ void __launch_bounds__(kDirectThreads)
+// At least 8 blocks: ptxas, left alone, goes for 10 in float64 on sm_86 and spills for it.
+extern "C" __global__ void __launch_bounds__(kDirectThreads, 8)
 conv2d_backward_input_direct(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
                              scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ DirectTile<CHANNELS> tile;

@@ -129,8 +129,10 @@ class Layer(ABC):
     def forward(self, x: Array, *, train: bool) -> Array:
         """Return the layer's output for x (N, *input_shape); with `train`, save for backward.
 
+        Takes this device's arrays, and other libraries' (PyTorch's, JAX's) that lie on it: DLPack.
         Raises DeviceError for an array of another device, dtype or layout, ShapeError for sizes.
         """
+        x = self.ops.from_dlpack(x)
         self._check("x", x, self.input_shape)
         try:
             y, saved = self._forward(x, train)
@@ -150,6 +152,7 @@ class Layer(ABC):
                 f"{self.label}: backward needs a forward(x, train=True) before it, one for each"
                 f" call"
             )
+        dy = self.ops.from_dlpack(dy)
         self._check("dy", dy, self.output_shape, batch=self._saved_batch)
         saved, self._saved, self._saved_batch = self._saved, None, None
         return self._backward(dy, saved)

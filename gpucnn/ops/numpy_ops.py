@@ -38,6 +38,9 @@ class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout,
     def synchronize(self) -> None:
         """NumPy has finished when it returns."""
 
+    def _from_dlpack(self, a: Any) -> Array:
+        return np.from_dlpack(a)
+
     def is_array(self, a: Any) -> bool:
         return isinstance(a, np.ndarray)
 

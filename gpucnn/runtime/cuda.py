@@ -30,6 +30,9 @@ from gpucnn.runtime.launch import Dim, Kernel, Launcher
 OPTIONS = ("-std=c++17",)
 """NVRTC's options besides the macros; CuPy adds -arch of the device and -ftz=true."""
 
+DLPACK_CUDA = 2
+"""kDLCUDA of DLPack's device types."""
+
 OUT_OF_MEMORY = 2
 """cudaErrorMemoryAllocation."""
 
@@ -66,6 +69,7 @@ class CudaLauncher(Launcher):
         self._cupy = _import_cupy()
         check_driver(self._cupy)
         check_index(self._cupy, index)
+        self.dlpack_device = (DLPACK_CUDA, index)
         self.device = self._cupy.cuda.Device(index)
         # New arrays of the caller's thread belong to this device as well.
         self.device.use()
@@ -75,6 +79,10 @@ class CudaLauncher(Launcher):
 
     def is_array(self, a: Any) -> bool:
         return isinstance(a, self._cupy.ndarray) and a.device.id == self.device.id
+
+    def from_dlpack(self, a: Any) -> Any:
+        with self.device, _reported(self._cupy, f"device {self.name!r} ({self.arch})"):
+            return self._cupy.from_dlpack(a)
 
     def synchronize(self) -> None:
         with self.device, _reported(self._cupy, f"device {self.name!r} ({self.arch})"):

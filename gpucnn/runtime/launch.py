@@ -71,6 +71,7 @@ class Launcher(ABC):
     name: str
     xp: Any
     """The array module: numpy or cupy."""
+    dlpack_device: tuple[int, int] = (1, 0)
     max_shared_bytes = 227 * 1024
     """Most dynamic shared memory of a block: that of sm_90, unless the device knows better."""
 
@@ -80,6 +81,10 @@ class Launcher(ABC):
     def to_numpy(self, a: Any) -> Any:
         """An array of the device on the host; waits for the launches that write it."""
         return a
+
+    def from_dlpack(self, a: Any) -> Any:
+        """A view of another library's array in this device's memory."""
+        return np.from_dlpack(a)
 
     @abstractmethod
     def synchronize(self) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gpucnn
 from gpucnn import layers as gl
+from gpucnn.errors import DeviceError
 from gpucnn.layers import Layer
 from gpucnn.ops.base import Ops
 from tests.layers.harness import run, spread
@@ -210,3 +212,14 @@ def test_residual_and_concat(ops: Ops) -> None:
     assert_near(dx, x_torch.grad)
     for mine, other in zip(model.parameters(), theirs, strict=True):
         assert_near(ops.to_numpy(mine.grad), other.grad)
+
+
+def test_a_layer_takes_a_tensor_of_the_host_in_place() -> None:
+    """By DLPack; one that needs a gradient of PyTorch's is refused, as PyTorch does."""
+    layer = gl.Relu()
+    layer.build((3,), gpucnn.get_ops("cpu"), 0)
+    tensor = torch.tensor([[-1.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(layer.forward(tensor, train=True), [[0, 0, 2]])
+    np.testing.assert_array_equal(layer.backward(torch.ones(1, 3)), [[0, 0, 1]])
+    with pytest.raises(DeviceError, match=r"cannot view a Tensor .*require"):
+        layer.forward(tensor.requires_grad_(), train=False)

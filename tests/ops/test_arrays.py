@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpucnn.errors import DeviceError
 from gpucnn.ops.base import Ops
 
 
@@ -45,6 +46,49 @@ def test_asarray_turns_byte_order(ops: Ops, dtype: str) -> None:
     a = ops.asarray(foreign, dtype)
     assert a.dtype.isnative
     np.testing.assert_array_equal(ops.to_numpy(ops.relu_forward(a)), [0, 1, 2])
+
+
+class Foreign:
+    """Another library's array: it gives out `content` where DLPack asks for it."""
+
+    def __init__(self, content: Any, device: tuple[int, int]) -> None:
+        self.content, self.device = content, device
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self.content.__dlpack__()
+
+
+@pytest.fixture
+def hosted(ops: Ops) -> Ops:
+    if ops.dlpack_device != (1, 0):
+        pytest.skip("arrays of the host cannot stand in for a GPU's")
+    return ops
+
+
+def test_from_dlpack_is_a_view(hosted: Ops, dtype: str) -> None:
+    content = np.arange(4, dtype=dtype)
+    a = hosted.from_dlpack(Foreign(content, (1, 0)))
+    assert hosted.is_array(a)
+    content[0] = 7
+    np.testing.assert_array_equal(hosted.to_numpy(a), [7, 1, 2, 3])
+
+
+def test_from_dlpack_leaves_what_it_cannot_view(ops: Ops) -> None:
+    """An array of this device, of another one, and what is no array at all."""
+    for a in (ops.zeros((2,), "float32"), Foreign(np.zeros(1), (99, 0)), [1.0], None):
+        assert ops.from_dlpack(a) is a
+
+
+def test_from_dlpack_says_why_not(hosted: Ops) -> None:
+    class Kept(Foreign):
+        def __dlpack__(self, **_: Any) -> Any:
+            raise BufferError("it needs a gradient")
+
+    with pytest.raises(DeviceError, match=r"cannot view a Kept .*it needs a gradient"):
+        hosted.from_dlpack(Kept(np.zeros(1), (1, 0)))
 
 
 def test_zeros_and_empty(ops: Ops, dtype: str) -> None:

@@ -138,5 +138,8 @@ class FakeCupy:
     def asarray(self, a: Any, dtype: Any = None, order: str = "C") -> Any:
         return self._array(np.array(a, dtype, order=order))
 
+    def from_dlpack(self, a: Any) -> Any:
+        return self._array(a.content)
+
     def get_default_memory_pool(self) -> Any:
         return SimpleNamespace(total_bytes=lambda: 3 * 2**30)

@@ -294,6 +294,31 @@ def test_an_array_that_another_library_holds_on_the_gpu(cupy: FakeCupy) -> None:
     assert (x.dtype, x.tolist()) == ("float64", [0, 1, 2])
 
 
+def test_a_layer_takes_another_library_s_array_of_its_gpu(cupy: Any) -> None:
+    """DLPack: in place, and from this GPU alone."""
+
+    class Tensor:
+        content = np.ones((1, 2), "float32")
+
+        def __init__(self, index: int) -> None:
+            self.index = index
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return 2, self.index
+
+        def __dlpack__(self, **_: Any) -> Any:
+            raise AssertionError("CuPy reads it")
+
+    ops = gpucnn.get_ops("cuda:1")
+    layer = gpucnn.layers.Flatten()
+    layer.build((2,), ops, seed=0)
+    assert ops.is_array(ops.from_dlpack(Tensor(1)))
+    assert np.shares_memory(layer.forward(Tensor(1), train=False), Tensor.content)
+    for other in (Tensor(0), Tensor.content):
+        with pytest.raises(DeviceError, match=r"x must be .*device 'cuda:1'.*ops\.asarray\(x\)"):
+            layer.forward(other, train=False)
+
+
 def test_an_unwritable_cache_is_not_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, cupy: Any
 ) -> None:

@@ -124,6 +124,7 @@ def test_the_calls_have_these_signatures(cupy: Any) -> None:
     module = cupy.RawModule(code="", options=("-std=c++17",), backend="nvrtc")
     assert callable(module.get_function)
     inspect.signature(cupy.asarray).bind([], dtype=None, order="C")
+    assert callable(cupy.from_dlpack)  # of cython, without a signature
     inspect.signature(cupy.empty).bind((2,), "float32")
     inspect.signature(cupy.zeros).bind((2,), "float32")
     assert hasattr(cupy.RawKernel.max_dynamic_shared_size_bytes, "__set__")

@@ -43,6 +43,8 @@ class ArrayOps(ABC):
 
     name: str
     """The device as the config writes it: "cpu", "cuda:1", "emulator"."""
+    dlpack_device: tuple[int, int] = (1, 0)
+    """What DLPack calls it: (1, 0) the host, (2, index) a CUDA device."""
 
     @abstractmethod
     def asarray(self, a: Any, dtype: Any = None) -> Array:
@@ -67,6 +69,25 @@ class ArrayOps(ABC):
     @abstractmethod
     def is_array(self, a: Any) -> bool:
         """Whether `a` is an array of this device."""
+
+    def from_dlpack(self, a: Any) -> Any:
+        """A view of another library's array that lies on this device already, by DLPack.
+
+        Anything else comes back as it is. DeviceError for an array that its library does not
+        hand out or whose dtype this one does not have.
+        """
+        device = getattr(a, "__dlpack_device__", None)
+        if self.is_array(a) or device is None or tuple(device()) != self.dlpack_device:
+            return a
+        try:
+            return self._from_dlpack(a)
+        except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            raise DeviceError(
+                f"cannot view a {type(a).__name__} as an array of device {self.name!r}: {error}"
+            ) from error
+
+    @abstractmethod
+    def _from_dlpack(self, a: Any) -> Array: ...
 
     def not_an_array(self, name: str, a: Any) -> DeviceError:
         """The error for an argument that is not this device's array."""

@@ -24,6 +24,7 @@ class KernelArrayOps(ArrayOps):
     def __init__(self, launcher: Launcher):
         self.launcher = launcher
         self.name = launcher.name
+        self.dlpack_device = launcher.dlpack_device
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
         return self.launcher.xp.asarray(a, dtype=dtype, order="C")
@@ -39,6 +40,9 @@ class KernelArrayOps(ArrayOps):
 
     def synchronize(self) -> None:
         self.launcher.synchronize()
+
+    def _from_dlpack(self, a: Any) -> Array:
+        return self.launcher.from_dlpack(a)
 
     def is_array(self, a: Any) -> bool:
         return self.launcher.is_array(a)

@@ -15,7 +15,8 @@ from cupy._array import ndarray
 from cupy._raw import RawModule
 
 __all__ = [
-    "RawModule", "asarray", "cuda", "empty", "get_default_memory_pool", "ndarray", "resize", "zeros"
+    "RawModule", "asarray", "cuda", "empty", "from_dlpack", "get_default_memory_pool", "ndarray",
+    "resize", "zeros",
 ]  # fmt: skip
 __version__ = "14.0.0"
 
@@ -35,6 +36,10 @@ def asarray(a: Any, dtype: Any = None, order: str | None = None) -> ndarray:
         return ndarray(np.array(a, dtype, order=order or "K"))
     host = np.asarray(a.host, dtype, order)
     return a if host is a.host else ndarray(host)
+
+
+def from_dlpack(a: Any) -> ndarray:
+    return ndarray(a.__dlpack__())
 
 
 def resize(a: ndarray, shape: Any) -> ndarray:

@@ -52,7 +52,7 @@ class CudaLauncher(Launcher):
         self._functions: dict[Kernel, Any] = {}
 
     def _open(self, index: int) -> None:
-        self._cupy = _import_cupy()
+        self._cupy, self.index = _import_cupy(), index
         check_driver(self._cupy)
         check_index(self._cupy, index)
         keep_cache_writable()
@@ -62,6 +62,11 @@ class CudaLauncher(Launcher):
         self.arch = f"sm_{self._device.compute_capability}"
         self.max_shared_bytes = int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
         check_toolkit(self._cupy, self._device, self.arch)
+
+    @property
+    def cupy(self) -> Any:
+        """The module, for what measures the device: events, memory hooks, ranges."""
+        return self._cupy
 
     def is_array(self, a: Any) -> bool:
         return isinstance(a, self._cupy.ndarray) and a.device.id == self._device.id

@@ -1,0 +1,253 @@
+"""A profile on the terminal, as wide as that is; whole where the output is a file or a pipe."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gpucnn.profiling.limits import percent_of_limit
+from gpucnn.profiling.profile import Profile, Row
+
+WIDE = 130
+"""Columns of a terminal from which every figure has its own."""
+
+OUTSIDE = {"data": "batch", "loss": "loss", "update": "update", "": "step"}
+"""What goes on outside of the layers, by phase."""
+
+GAPS = 6
+"""Lines of the list of gaps."""
+
+SMALLEST_SHARE = 0.002
+"""Rows below this share of the step are summed up in one line."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its head, how a row shows in it, and whether only a wide terminal has it."""
+
+    head: str
+    cell: Callable[[Row], str]
+    wide: bool = False
+    left: bool = False
+
+
+def print_profile(console: Console, profile: Profile) -> None:
+    """Print the whole profile."""
+    # A file or a pipe has no edge to keep within.
+    width = console.width if console.is_terminal else max(console.width, 200)
+    _say(console, "\n".join(heading(profile)))
+    _print(console, "By layer and pass", _layer_columns(profile), profile.layers, width)
+    title = "By method, its kernels below it" if profile.kernels else "By method"
+    _print(console, title, _method_columns(profile), _nested(profile), width)
+    _say(console, "\n".join(summary(profile)))
+
+
+def heading(profile: Profile) -> list[str]:
+    """What was profiled, on what, and what its rates are compared with."""
+    m, c = profile.meta, profile.ceilings
+    lines = [
+        f"{m.get('config', 'model')} on {m['device']} ({m['device_name']}), batch"
+        f" {m.get('batch_size', '?')}: {m['steps']} steps after {m['warmup']}"
+    ]
+    if profile.predicted:
+        lines.append(f"PREDICTED times, for {m.get('gpu')}: nothing was measured on such a device")
+    if c is not None:
+        lines.append(
+            f"ceilings: copy {figure(c.copy_gb_s)} GB/s, matrix product"
+            f" {figure(c.gemm_tflops)} TFLOP/s ({c.source})"
+        )
+    return lines
+
+
+def summary(profile: Profile) -> list[str]:
+    """Where the step went: computing, gaps, waits."""
+    low, mid, high = _quartiles(profile.step_ms)
+    lines = [
+        f"step      {milliseconds(mid)} ms, quartiles {milliseconds(low)} to {milliseconds(high)}"
+        + _cost(profile, mid),
+        f"computing {milliseconds(profile.busy_ms)} ms, {profile.accounted:.1%} of the step"
+        " without its gaps",
+        f"gaps      {milliseconds(profile.gap_ms)} ms, the wait for data among them"
+        f" ({milliseconds(profile.data_wait_ms)} ms)",
+    ]
+    for gap in profile.gaps[:GAPS]:
+        place = _place(profile, gap.layer, gap.phase)
+        lines.append(f"  {milliseconds(gap.ms):>8} ms  {place}: {gap.where}")
+    for wait in profile.waits:
+        place = _place(profile, wait.layer, wait.phase)
+        kind = "hidden synchronisation" if wait.hidden else "the host waits for the device"
+        lines.append(
+            f"{kind}: {place}, {wait.where}: {milliseconds(wait.ms)} ms a step"
+            f" ({wait.steps} of {len(profile.step_ms)} steps)"
+        )
+    if profile.memory:
+        peak = max(profile.memory, key=lambda row: row.peak_bytes)
+        place = _place(profile, peak.layer, peak.phase)
+        lines.append(f"memory    {mebibytes(peak.peak_bytes)} MiB at most, in {place}")
+    return lines
+
+
+def _cost(profile: Profile, observed: float) -> str:
+    if not profile.plain_ms:
+        return ""
+    plain = _quartiles(profile.plain_ms)[1]
+    return f"; {milliseconds(plain)} ms when it is not observed"
+
+
+def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    import numpy as np
+
+    low, mid, high = np.percentile(values, (25, 50, 75))
+    return float(low), float(mid), float(high)
+
+
+def _place(profile: Profile, layer: str, phase: str) -> str:
+    if not layer:
+        return OUTSIDE.get(phase, phase)
+    return f"{layer_label(profile, layer)} {phase}"
+
+
+def layer_label(profile: Profile, path: str) -> str:
+    """A layer's place and name, as "3.residual.body.0 conv2d"."""
+    name = profile.layer_names.get(path, "")
+    return path if path == "model" else f"{path.removeprefix('model.layers.')} {name}".strip()
+
+
+def _layer_columns(profile: Profile) -> list[Column]:
+    memory = {(m.layer, m.phase): m for m in profile.memory}
+
+    def label(row: Row) -> str:
+        return layer_label(profile, row.layer) if row.layer else OUTSIDE[row.phase]
+
+    def peak(row: Row) -> str:
+        found = memory.get((row.layer, row.phase))
+        return mebibytes(found.peak_bytes) if found else ""
+
+    def kept(row: Row) -> str:
+        found = memory.get((row.layer, row.phase))
+        return mebibytes(found.kept_bytes) if found else ""
+
+    return [
+        Column("layer", label, left=True),
+        Column("pass", lambda row: row.phase, left=True),
+        *_times(),
+        Column("gap ms", lambda row: milliseconds(row.gap_ms)),
+        *_rates(),
+        Column("peak MiB", peak, wide=True),
+        Column("left MiB", kept, wide=True),
+    ]
+
+
+def _method_columns(profile: Profile) -> list[Column]:
+    columns = [
+        Column(
+            "method",
+            lambda row: f"  {row.kernel} {row.variant}" if row.kernel else row.method,
+            left=True,
+        ),
+        *_times(),
+        *_rates(),
+    ]
+    if any(row.registers is not None for row in profile.kernels):
+        columns += [
+            Column("regs", lambda row: _maybe(row.registers)),
+            Column("shared", lambda row: _maybe(row.shared_bytes), wide=True),
+            Column("occup.", lambda row: _maybe(row.occupancy, "{:.0%}")),
+        ]
+    return columns
+
+
+def _times() -> list[Column]:
+    return [
+        Column("calls", lambda row: f"{row.calls:g}", wide=True),
+        Column("ms", lambda row: milliseconds(row.ms)),
+        Column(
+            "25-75 %",
+            lambda row: f"{milliseconds(row.low_ms)}-{milliseconds(row.high_ms)}",
+        ),
+        Column("share", lambda row: f"{row.share:.1%}"),
+    ]
+
+
+def _rates() -> list[Column]:
+    return [
+        Column("GFLOP", lambda row: _maybe(row.flops and row.flops / 1e9), wide=True),
+        Column("MB", lambda row: _maybe(row.bytes and row.bytes / 1e6), wide=True),
+        Column("TFLOP/s", lambda row: _maybe(row.tflops)),
+        Column("GB/s", lambda row: _maybe(row.gb_s)),
+        Column("FLOP/B", lambda row: _maybe(row.intensity), wide=True),
+        Column("% GEMM", lambda row: _maybe(row.compute_percent), wide=True),
+        Column("% copy", lambda row: _maybe(row.memory_percent), wide=True),
+        Column("limit", _limit, left=True),
+    ]
+
+
+def _limit(row: Row) -> str:
+    """The word, and for compute and memory how near the row comes to it."""
+    percent = percent_of_limit(row)
+    known = percent is not None and row.limit in ("compute", "memory")
+    return f"{row.limit} {percent:.0f} %" if known else row.limit
+
+
+def _nested(profile: Profile) -> list[Row]:
+    """The methods, each with its kernels after it."""
+    rows: list[Row] = []
+    for method in profile.methods:
+        rows.append(method)
+        rows += [kernel for kernel in profile.kernels if kernel.method == method.method]
+    return rows
+
+
+def _print(
+    console: Console, title: str, columns: Sequence[Column], rows: Sequence[Row], width: int
+) -> None:
+    shown = [column for column in columns if width >= WIDE or not column.wide]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1 if width >= WIDE else 0, 0, 0))
+    for column in shown:
+        table.add_column(
+            Text(column.head), justify="left" if column.left else "right", overflow="fold"
+        )
+    small = [row for row in rows if row.share < SMALLEST_SHARE and row.gap_ms <= row.ms]
+    for row in rows:
+        if row not in small:
+            table.add_row(*(Text(column.cell(row)) for column in shown))
+    _say(console, f"\n{title}")
+    console.print(table, width=None if console.is_terminal else width)
+    if small:
+        least = milliseconds(sum(row.ms for row in small))
+        _say(console, f"and {len(small)} rows below {SMALLEST_SHARE:.1%} of the step: {least} ms")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _maybe(value: Any, form: str = "") -> str:
+    if value is None:
+        return ""
+    return form.format(value) if form else figure(value)
+
+
+def figure(value: float) -> str:
+    """Three significant digits, thousands apart; never an exponent."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if abs(value) < 0.0005:
+        return "<0.001"
+    text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else ""
+    return text or f"{value:.3f}"
+
+
+def milliseconds(value: float) -> str:
+    """To the microsecond, and coarser from 10 ms on."""
+    return f"{value:.3f}" if value < 10 else f"{value:,.1f}"
+
+
+def mebibytes(value: int) -> str:
+    return f"{value / 2**20:,.1f}"

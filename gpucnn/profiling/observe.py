@@ -250,9 +250,9 @@ def _launch(hooks: Hooks) -> Wrapper:
 
 def _shaped(value: Any) -> Any:
     """The value with every array replaced by its shape, so that nothing keeps the array alive."""
-    dtype = getattr(value, "dtype", None)
-    if dtype is not None:
-        return Shaped(tuple(value.shape), int(dtype.itemsize))
+    itemsize = getattr(value, "itemsize", None)
+    if itemsize is not None:
+        return Shaped(tuple(value.shape), int(itemsize))
     if isinstance(value, (tuple, list)):
         return tuple(_shaped(item) for item in value)
     return value

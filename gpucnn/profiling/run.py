@@ -33,12 +33,12 @@ class Plan:
     def of(cls, device: str, steps: int | None = None) -> "Plan":
         """The plan for a device; ConfigError where `steps` is below 1.
 
-        The emulator's times mean nothing, so it runs each step once.
+        The emulator's times are its own, so it is not worth many steps.
         """
         if steps is not None and steps < 1:
             raise ConfigError(f"--steps must be at least 1, got {steps}")
         if device == "emulator":
-            return cls(0, 0, steps or 1)
+            return cls(1, 0, steps or 1)
         return cls(3, 5, steps or 20)
 
     @property

@@ -18,8 +18,14 @@ WIDE = 130
 OUTSIDE = {"data": "batch", "loss": "loss", "update": "update", "": "step"}
 """What goes on outside of the layers, by phase."""
 
+CONTAINERS = ("sequential", "layers", "residual", "concat")
+"""Parts of a layer's path that a reader of the table can do without."""
+
 GAPS = 6
 """Lines of the list of gaps."""
+
+SMALL_TFLOPS = 1.0
+"""A device below it is told in GFLOP/s."""
 
 SMALLEST_SHARE = 0.002
 """Rows below this share of the step are summed up in one line."""
@@ -55,10 +61,12 @@ def heading(profile: Profile) -> list[str]:
     ]
     if profile.predicted:
         lines.append(f"PREDICTED times, for {m.get('gpu')}: nothing was measured on such a device")
+    elif m["device"] == "emulator":
+        lines.append("the times are the emulator's own and say nothing about a GPU")
     if c is not None:
         lines.append(
-            f"ceilings: copy {figure(c.copy_gb_s)} GB/s, matrix product"
-            f" {figure(c.gemm_tflops)} TFLOP/s ({c.source})"
+            f"ceilings: copy {figure(c.copy_gb_s)} GB/s, matrix product {_flops(c.gemm_tflops)}"
+            f" ({c.source})"
         )
     return lines
 
@@ -112,9 +120,11 @@ def _place(profile: Profile, layer: str, phase: str) -> str:
 
 
 def layer_label(profile: Profile, path: str) -> str:
-    """A layer's place and name, as "3.residual.body.0 conv2d"."""
-    name = profile.layer_names.get(path, "")
-    return path if path == "model" else f"{path.removeprefix('model.layers.')} {name}".strip()
+    """A layer's place and name, as "3.body.0 conv2d"."""
+    if path == "model":
+        return path
+    parts = [part for part in path.split(".")[2:] if part not in CONTAINERS]
+    return f"{'.'.join(parts)} {profile.layer_names.get(path, '')}".strip()
 
 
 def _layer_columns(profile: Profile) -> list[Column]:
@@ -129,28 +139,29 @@ def _layer_columns(profile: Profile) -> list[Column]:
 
     def kept(row: Row) -> str:
         found = memory.get((row.layer, row.phase))
-        return mebibytes(found.kept_bytes) if found else ""
+        return mebibytes(found.kept_bytes) if found and round(found.kept_bytes / 2**20, 1) else ""
 
     return [
         Column("layer", label, left=True),
         Column("pass", lambda row: row.phase, left=True),
-        *_times(),
+        *_times(profile),
         Column("gap ms", lambda row: milliseconds(row.gap_ms)),
-        *_rates(),
+        *_rates(profile),
         Column("peak MiB", peak, wide=True),
         Column("left MiB", kept, wide=True),
     ]
 
 
 def _method_columns(profile: Profile) -> list[Column]:
+    alone = _alone(profile)
     columns = [
         Column(
             "method",
-            lambda row: f"  {row.kernel} {row.variant}" if row.kernel else row.method,
+            lambda row: _method_label(row, alone),
             left=True,
         ),
-        *_times(),
-        *_rates(),
+        *_times(profile),
+        *_rates(profile),
     ]
     if any(row.registers is not None for row in profile.kernels):
         columns += [
@@ -161,23 +172,25 @@ def _method_columns(profile: Profile) -> list[Column]:
     return columns
 
 
-def _times() -> list[Column]:
+def _times(profile: Profile) -> list[Column]:
+    spread = Column("25-75%", lambda row: f"{milliseconds(row.low_ms)}-{milliseconds(row.high_ms)}")
     return [
         Column("calls", lambda row: f"{row.calls:g}", wide=True),
         Column("ms", lambda row: milliseconds(row.ms)),
-        Column(
-            "25-75 %",
-            lambda row: f"{milliseconds(row.low_ms)}-{milliseconds(row.high_ms)}",
-        ),
+        *([spread] if len(profile.step_ms) > 1 else []),
         Column("share", lambda row: f"{row.share:.1%}"),
     ]
 
 
-def _rates() -> list[Column]:
+def _rates(profile: Profile) -> list[Column]:
+    # In the units of a GPU, or in those of a CPU.
+    c = profile.ceilings
+    unit, scale = ("G", 1e9) if c is None or c.gemm_tflops >= SMALL_TFLOPS else ("M", 1e6)
+    rate, factor = ("TFLOP/s", 1) if unit == "G" else ("GFLOP/s", 1000)
     return [
-        Column("GFLOP", lambda row: _maybe(row.flops and row.flops / 1e9), wide=True),
+        Column(f"{unit}FLOP", lambda row: _maybe(row.flops and row.flops / scale), wide=True),
         Column("MB", lambda row: _maybe(row.bytes and row.bytes / 1e6), wide=True),
-        Column("TFLOP/s", lambda row: _maybe(row.tflops)),
+        Column(rate, lambda row: _maybe(row.tflops and factor * row.tflops)),
         Column("GB/s", lambda row: _maybe(row.gb_s)),
         Column("FLOP/B", lambda row: _maybe(row.intensity), wide=True),
         Column("% GEMM", lambda row: _maybe(row.compute_percent), wide=True),
@@ -190,31 +203,64 @@ def _limit(row: Row) -> str:
     """The word, and for compute and memory how near the row comes to it."""
     percent = percent_of_limit(row)
     known = percent is not None and row.limit in ("compute", "memory")
-    return f"{row.limit} {percent:.0f} %" if known else row.limit
+    return f"{row.limit} {percent:.0f}%" if known else row.limit
+
+
+def _alone(profile: Profile) -> set[str]:
+    """The methods with one kernel of their own name: one line says it all."""
+    kernels: dict[str, list[Row]] = {}
+    for row in profile.kernels:
+        kernels.setdefault(row.method, []).append(row)
+    return {m for m, rows in kernels.items() if len(rows) == 1 and rows[0].kernel == m}
+
+
+def _method_label(row: Row, alone: set[str]) -> str:
+    if not row.kernel:
+        return row.method
+    indent = "" if row.method in alone else "  "
+    return f"{indent}{row.kernel} {variant_label(row.variant)}".rstrip()
+
+
+def variant_label(variant: str) -> str:
+    """A kernel's type and macros, tiles in short: "float 32x64x8 4x4", "float ARGMAX=uint8"."""
+    sizes: dict[str, list[str]] = {}
+    words = []
+    for word in variant.split():
+        name, equals, value = word.partition("=")
+        if name.startswith(("TILE_", "THREAD_")):
+            sizes.setdefault(name.split("_")[0], []).append(value)
+        else:
+            words.append(name + equals + value)
+    return " ".join([*words, *("x".join(values) for values in sizes.values())])
 
 
 def _nested(profile: Profile) -> list[Row]:
     """The methods, each with its kernels after it."""
     rows: list[Row] = []
+    alone = _alone(profile)
     for method in profile.methods:
-        rows.append(method)
-        rows += [kernel for kernel in profile.kernels if kernel.method == method.method]
+        kernels = [kernel for kernel in profile.kernels if kernel.method == method.method]
+        rows += kernels if method.method in alone else [method, *kernels]
     return rows
 
 
 def _print(
     console: Console, title: str, columns: Sequence[Column], rows: Sequence[Row], width: int
 ) -> None:
-    shown = [column for column in columns if width >= WIDE or not column.wide]
+    small = [row for row in rows if row.share < SMALLEST_SHARE and row.gap_ms <= row.ms]
+    large = [row for row in rows if row not in small]
+    shown = [
+        column
+        for column in columns
+        if (width >= WIDE or not column.wide) and any(column.cell(row) for row in large)
+    ]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1 if width >= WIDE else 0, 0, 0))
     for column in shown:
         table.add_column(
             Text(column.head), justify="left" if column.left else "right", overflow="fold"
         )
-    small = [row for row in rows if row.share < SMALLEST_SHARE and row.gap_ms <= row.ms]
-    for row in rows:
-        if row not in small:
-            table.add_row(*(Text(column.cell(row)) for column in shown))
+    for row in large:
+        table.add_row(*(Text(column.cell(row)) for column in shown))
     _say(console, f"\n{title}")
     console.print(table, width=None if console.is_terminal else width)
     if small:
@@ -224,6 +270,11 @@ def _print(
 
 def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _flops(tflops: float) -> str:
+    small = tflops < SMALL_TFLOPS
+    return f"{figure(1000 * tflops)} GFLOP/s" if small else f"{figure(tflops)} TFLOP/s"
 
 
 def _maybe(value: Any, form: str = "") -> str:

@@ -107,7 +107,7 @@ def build_profile(
     ]
     return Profile(
         meta=dict(meta),
-        step_ms=tuple(step_ns / 1e6),
+        step_ms=tuple((step_ns / 1e6).tolist()),
         plain_ms=tuple(plain_ms),
         busy_ms=float(np.median(busy_ns)) / 1e6,
         gap_ms=float(np.median(idle_ns)) / 1e6,

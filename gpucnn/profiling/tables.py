@@ -24,6 +24,9 @@ CONTAINERS = ("sequential", "layers", "residual", "concat")
 GAPS = 6
 """Lines of the list of gaps."""
 
+SMALLEST_GAP = 0.0005
+"""Of the step; nobody misses smaller ones in the list."""
+
 SMALL_TFLOPS = 1.0
 """A device below it is told in GFLOP/s."""
 
@@ -48,7 +51,7 @@ def print_profile(console: Console, profile: Profile) -> None:
     _say(console, "\n".join(heading(profile)))
     _print(console, "By layer and pass", _layer_columns(profile), profile.layers, width)
     title = "By method, its kernels below it" if profile.kernels else "By method"
-    _print(console, title, _method_columns(profile), _nested(profile), width)
+    _print(console, title, _method_columns(profile, width), _nested(profile), width)
     _say(console, "\n".join(summary(profile)))
 
 
@@ -82,7 +85,7 @@ def summary(profile: Profile) -> list[str]:
         f"gaps      {milliseconds(profile.gap_ms)} ms, the wait for data among them"
         f" ({milliseconds(profile.data_wait_ms)} ms)",
     ]
-    for gap in profile.gaps[:GAPS]:
+    for gap in [gap for gap in profile.gaps if gap.share >= SMALLEST_GAP][:GAPS]:
         place = _place(profile, gap.layer, gap.phase)
         lines.append(f"  {milliseconds(gap.ms):>8} ms  {place}: {gap.where}")
     for wait in profile.waits:
@@ -146,34 +149,38 @@ def _layer_columns(profile: Profile) -> list[Column]:
         Column("pass", lambda row: row.phase, left=True),
         *_times(profile),
         Column("gap ms", lambda row: milliseconds(row.gap_ms)),
-        *_rates(profile),
+        *_rates(profile, wide=True),
         Column("peak MiB", peak, wide=True),
         Column("left MiB", kept, wide=True),
     ]
 
 
-def _method_columns(profile: Profile) -> list[Column]:
-    alone = _alone(profile)
+def _method_columns(profile: Profile, width: int) -> list[Column]:
+    alone, short = _alone(profile), width < WIDE
     columns = [
         Column(
             "method",
-            lambda row: _method_label(row, alone),
+            lambda row: _method_label(row, alone, short),
             left=True,
         ),
-        *_times(profile),
+        *_times(profile, spread_wide=bool(profile.kernels)),
         *_rates(profile),
     ]
     if any(row.registers is not None for row in profile.kernels):
         columns += [
-            Column("regs", lambda row: _maybe(row.registers)),
-            Column("shared", lambda row: _maybe(row.shared_bytes), wide=True),
+            Column("regs", lambda row: _maybe(row.registers, "{}")),
+            Column("shared", lambda row: _maybe(row.shared_bytes, "{:,}"), wide=True),
             Column("occup.", lambda row: _maybe(row.occupancy, "{:.0%}")),
         ]
     return columns
 
 
-def _times(profile: Profile) -> list[Column]:
-    spread = Column("25-75%", lambda row: f"{milliseconds(row.low_ms)}-{milliseconds(row.high_ms)}")
+def _times(profile: Profile, *, spread_wide: bool = False) -> list[Column]:
+    spread = Column(
+        "25-75%",
+        lambda row: f"{milliseconds(row.low_ms)}-{milliseconds(row.high_ms)}",
+        wide=spread_wide,
+    )
     return [
         Column("calls", lambda row: f"{row.calls:g}", wide=True),
         Column("ms", lambda row: milliseconds(row.ms)),
@@ -182,7 +189,7 @@ def _times(profile: Profile) -> list[Column]:
     ]
 
 
-def _rates(profile: Profile) -> list[Column]:
+def _rates(profile: Profile, *, wide: bool = False) -> list[Column]:
     # In the units of a GPU, or in those of a CPU.
     c = profile.ceilings
     unit, scale = ("G", 1e9) if c is None or c.gemm_tflops >= SMALL_TFLOPS else ("M", 1e6)
@@ -190,8 +197,8 @@ def _rates(profile: Profile) -> list[Column]:
     return [
         Column(f"{unit}FLOP", lambda row: _maybe(row.flops and row.flops / scale), wide=True),
         Column("MB", lambda row: _maybe(row.bytes and row.bytes / 1e6), wide=True),
-        Column(rate, lambda row: _maybe(row.tflops and factor * row.tflops)),
-        Column("GB/s", lambda row: _maybe(row.gb_s)),
+        Column(rate, lambda row: _maybe(row.tflops and factor * row.tflops), wide),
+        Column("GB/s", lambda row: _maybe(row.gb_s), wide),
         Column("FLOP/B", lambda row: _maybe(row.intensity), wide=True),
         Column("% GEMM", lambda row: _maybe(row.compute_percent), wide=True),
         Column("% copy", lambda row: _maybe(row.memory_percent), wide=True),
@@ -214,11 +221,12 @@ def _alone(profile: Profile) -> set[str]:
     return {m for m, rows in kernels.items() if len(rows) == 1 and rows[0].kernel == m}
 
 
-def _method_label(row: Row, alone: set[str]) -> str:
+def _method_label(row: Row, alone: set[str], short: bool) -> str:
+    """A kernel's variant needs the room of a wide terminal."""
     if not row.kernel:
         return row.method
     indent = "" if row.method in alone else "  "
-    return f"{indent}{row.kernel} {variant_label(row.variant)}".rstrip()
+    return f"{indent}{row.kernel}{'' if short else ' ' + variant_label(row.variant)}".rstrip()
 
 
 def variant_label(variant: str) -> str:
@@ -257,7 +265,10 @@ def _print(
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1 if width >= WIDE else 0, 0, 0))
     for column in shown:
         table.add_column(
-            Text(column.head), justify="left" if column.left else "right", overflow="fold"
+            Text(column.head),
+            justify="left" if column.left else "right",
+            overflow="fold",
+            no_wrap=column is shown[0] and width >= WIDE,
         )
     for row in large:
         table.add_row(*(Text(column.cell(row)) for column in shown))

@@ -32,7 +32,7 @@ def profile(
     is downloaded or written, but for the ceilings of a device that is new. Raises a GpucnnError for
     whatever does not fit.
     """
-    device, _ = resolve_device(config.device)
+    device, choice = resolve_device(config.device)
     plan = Plan.of(device, steps)
     ops = get_ops(device)
     model = build_model(config, ops)
@@ -58,6 +58,7 @@ def profile(
         "config": name,
         "batch_size": min(config.data.batch_size, len(data.train.dataset)),
         "data": "synthetic" if synthetic else config.data.name,
+        "choice": choice if config.device == "auto" else None,
     }
     return profile_training(trainer, plan, meta)
 

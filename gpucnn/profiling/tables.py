@@ -62,6 +62,8 @@ def heading(profile: Profile) -> list[str]:
         f"{m.get('config', 'model')} on {m['device']} ({m['device_name']}), batch"
         f" {m.get('batch_size', '?')}: {m['steps']} steps after {m['warmup']}"
     ]
+    if m.get("choice"):
+        lines.append(m["choice"])
     if profile.predicted:
         lines.append(f"PREDICTED times, for {m.get('gpu')}: nothing was measured on such a device")
     elif m["device"] == "emulator":

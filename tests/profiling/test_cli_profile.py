@@ -151,6 +151,19 @@ def test_a_mistake_is_one_message(
     assert {p for p in here.rglob("*") if "cache" not in p.parts} == before
 
 
+def test_a_wrong_interval_of_samples_is_one_message(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "tiny.yaml", "--profile-every", "0"]) == 2
+    assert "--profile-every must be an integer of at least 1, got 0" in capsys.readouterr().err
+    assert os.listdir(here) == ["tiny.yaml"]
+
+
+def test_auto_says_what_it_chose(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "tiny.yaml", "--steps", "1", "--device", "auto"]) == 0
+    assert "(auto: " in capsys.readouterr().out
+
+
 def test_the_plan() -> None:
     assert Plan.of("cpu").total == 3 + 5 + 20 + 1
     assert Plan.of("emulator").steps == 1

@@ -141,6 +141,37 @@ def test_validation_is_not_part_of_any_step() -> None:
     assert sum(row[2:] == ("sequential", "model", "forward") for row in names.seen) == 2
 
 
+def test_batches_that_nobody_asks_for_any_more_are_closed() -> None:
+    class Closing:
+        closed = 0
+
+        def __init__(self, batches: Any) -> None:
+            self.batches = batches
+
+        def __len__(self) -> int:
+            return len(self.batches)
+
+        def epoch(self, epoch: int, start: int = 0) -> Any:
+            try:
+                yield from self.batches.epoch(epoch, start)
+            finally:
+                Closing.closed += 1
+
+    run = training(NumpyOps(), steps=3, max_iterations=2)
+    run.batches = Closing(run.batches)
+    observed(run, Names())
+    assert Closing.closed == 1
+    assert isinstance(run.batches, Closing)
+
+
+def test_an_epoch_may_begin_in_its_middle() -> None:
+    names = Names()
+    run = training(NumpyOps(), steps=3)
+    run.progress.batch, run.progress.epoch_images = 2, 12
+    observed(run, names)
+    assert sum(row[1] == "step" for row in names.seen) == 1
+
+
 def test_an_arrays_shape_is_kept_and_not_the_array() -> None:
     spans = recorded(NumpyOps(), steps=1)
     (span,) = [s for s in spans if s.name == "max_pool2d_forward"]

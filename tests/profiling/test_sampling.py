@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpucnn import build
 from gpucnn.errors import ConfigError
 from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.profiling.sampling import Sampler
@@ -60,7 +61,10 @@ def test_a_sampled_run_computes_the_same(tmp_path: Path) -> None:
     assert not any(callable(value) for value in vars(other.ops).values())
 
 
-def test_a_resumed_run_keeps_the_lines_of_its_checkpoint(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_the_lines_of_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build.run, "draw_curves", lambda metrics, picture: False)
     run = tmp_path / "run"
     build_runs.run(run, "train.epochs=1", profile_every=2)
     before = (run / "metrics.jsonl").read_text()

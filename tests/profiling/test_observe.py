@@ -143,6 +143,8 @@ def test_validation_is_not_part_of_any_step() -> None:
 
 def test_batches_that_nobody_asks_for_any_more_are_closed() -> None:
     class Closing:
+        """Batches whose iterator has a thread to end, say."""
+
         closed = 0
 
         def __init__(self, batches: Any) -> None:
@@ -152,10 +154,17 @@ def test_batches_that_nobody_asks_for_any_more_are_closed() -> None:
             return len(self.batches)
 
         def epoch(self, epoch: int, start: int = 0) -> Any:
-            try:
-                yield from self.batches.epoch(epoch, start)
-            finally:
-                Closing.closed += 1
+            self.left = self.batches.epoch(epoch, start)
+            return self
+
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> Any:
+            return next(self.left)
+
+        def close(self) -> None:
+            Closing.closed += 1
 
     run = training(NumpyOps(), steps=3, max_iterations=2)
     run.batches = Closing(run.batches)

@@ -58,10 +58,17 @@ class GoesAroundTheOps(Identity):
 class ThinksForAWhile(Identity):
     """Computes on the host, longer in some steps than in others; the device finishes meanwhile."""
 
-    lengths = itertools.cycle([3 * KERNEL_NS, 40 * KERNEL_NS, 5 * KERNEL_NS])
+    lengths = itertools.cycle([30 * KERNEL_NS, 40 * KERNEL_NS, 3 * KERNEL_NS])
 
     def forward_too(self, y: Any) -> None:
         self.device.timeline.host += next(self.lengths)
+
+
+def test_a_step_ends_when_its_device_has_finished() -> None:
+    for span in queued():
+        if span.kind == "step":
+            assert span.device is not None
+            assert span.device[1] <= span.end_ns
 
 
 def hidden(*layers: Layer, steps: int = 3) -> list[tuple[str, str, str]]:

@@ -49,9 +49,17 @@ class Synchronizes(Identity):
 
 
 class GoesAroundTheOps(Identity):
-    """As `float(cupy_array.sum())` would."""
+    """As `cupy_array.get()` would."""
 
     def forward_too(self, y: Any) -> None:
+        self.device.timeline.synchronize()
+
+
+class ReducesByItself(Identity):
+    """As `float(cupy_array.sum())` would: nobody saw the kernel of the sum being launched."""
+
+    def forward_too(self, y: Any) -> None:
+        self.device.timeline.launch(KERNEL_NS)
         self.device.timeline.synchronize()
 
 
@@ -85,6 +93,7 @@ PLACE = "model.layers.3"
         (ReadsAResult, "forward", "to_numpy"),
         (Synchronizes, "backward", "synchronize"),
         (GoesAroundTheOps, "forward", "between methods"),
+        (ReducesByItself, "forward", "between methods"),
     ],
 )
 def test_a_hidden_synchronisation_is_found_and_named(

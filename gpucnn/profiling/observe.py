@@ -11,79 +11,15 @@ from typing import Any
 
 from gpucnn.layers.base import Layer
 from gpucnn.ops.base import Ops
-from gpucnn.profiling.spans import Call, Frame, Launch, Observer, Shaped
+from gpucnn.profiling.hooks import Hooks
+from gpucnn.profiling.sizes import shaped
+from gpucnn.profiling.spans import Call, Launch, Observer
 from gpucnn.profiling.work import METHODS, SET_GRAD
 from gpucnn.training.callbacks import Callback
 from gpucnn.training.evaluation import Batch, Batches
 from gpucnn.training.trainer import Trainer
 
 _MISSING = object()
-
-
-class Hooks:
-    """The frames that are open, and who is told of them."""
-
-    def __init__(self) -> None:
-        self.observers: tuple[Observer, ...] = ()
-        self._open: list[Frame] = []
-        self._phase = "data"
-
-    @property
-    def in_step(self) -> bool:
-        return bool(self._open)
-
-    @property
-    def innermost(self) -> Frame:
-        return self._open[-1]
-
-    def begin_step(self, step: int) -> None:
-        """Open a step, where anybody observes; one that never ended is forgotten."""
-        self._open, self._phase = [], "data"
-        if self.observers:
-            self._enter(Frame("step", "step", step=step))
-
-    def end_step(self) -> None:
-        while self._open:
-            self._exit(self._open[-1])
-
-    @contextmanager
-    def frame(
-        self,
-        kind: str,
-        name: str,
-        *,
-        layer: str | None = None,
-        phase: str | None = None,
-        launch: Launch | None = None,
-    ) -> Iterator[Frame]:
-        """Inside a step only. What is not given is as it is around it."""
-        around = self._open[-1]
-        new = Frame(
-            kind,
-            name,
-            around.layer if layer is None else layer,
-            phase or (around.phase if around.layer else self._phase),
-            around.step,
-            launch=launch,
-        )
-        self._enter(new)
-        try:
-            yield new
-        finally:
-            # Whatever failed inside has told of itself; the frames below are still open.
-            self._exit(new)
-            if kind == "layer" and not around.layer:
-                self._phase = {"forward": "loss", "backward": "update"}[new.phase]
-
-    def _enter(self, frame: Frame) -> None:
-        self._open.append(frame)
-        for observer in self.observers:
-            observer.enter(frame)
-
-    def _exit(self, frame: Frame) -> None:
-        for observer in reversed(self.observers):
-            observer.exit(frame)
-        self._open.pop()
 
 
 class Probe(Callback):
@@ -222,8 +158,8 @@ def _method(hooks: Hooks, name: str) -> Wrapper:
                 return original(*args, **options)
             with hooks.frame("method", name) as frame:
                 result = original(*args, **options)
-                given = {key: _shaped(value) for key, value in options.items()}
-                frame.call = Call(_shaped(args), given, _shaped(result))
+                given = {key: shaped(value) for key, value in options.items()}
+                frame.call = Call(shaped(args), given, shaped(result))
                 return result
 
         return observed
@@ -246,13 +182,3 @@ def _launch(hooks: Hooks) -> Wrapper:
         return observed
 
     return wrapper
-
-
-def _shaped(value: Any) -> Any:
-    """The value with every array replaced by its shape, so that nothing keeps the array alive."""
-    itemsize = getattr(value, "itemsize", None)
-    if itemsize is not None:
-        return Shaped(tuple(value.shape), int(itemsize))
-    if isinstance(value, (tuple, list)):
-        return tuple(_shaped(item) for item in value)
-    return value

@@ -14,13 +14,6 @@ TRANSFERS = ("asarray", "to_numpy", "zeros", "set_grad")
 """Methods that work on the device without one of our kernels: copies and fills."""
 
 
-class Shaped(NamedTuple):
-    """What stands for an array: its shape and the bytes of an element."""
-
-    shape: tuple[int, ...]
-    itemsize: int
-
-
 class Call(NamedTuple):
     """A method's arguments and result, each array as its `Shaped`."""
 

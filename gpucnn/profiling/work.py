@@ -7,14 +7,15 @@ every result is written once, and nothing else is moved; a real kernel moves mor
 
 import inspect
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from math import prod
 from typing import Any, NamedTuple
 
 from gpucnn.layers.base import Parameter
 from gpucnn.ops.base import Ops
 from gpucnn.ops.shapes import Conv2dShape, Pool2dShape
-from gpucnn.profiling.spans import Call, Shaped
+from gpucnn.profiling.sizes import Shaped, count, flat, nbytes, touched
+from gpucnn.profiling.spans import Call
 
 
 class Work(NamedTuple):
@@ -40,52 +41,21 @@ def _signature(method: str) -> inspect.Signature:
     return inspect.signature(getattr(Parameter if method == SET_GRAD else Ops, method))
 
 
-def count(*values: Any) -> int:
-    """Elements of arrays, also of those in tuples; other values have none."""
-    return sum(_total(value, 1) for value in values)
-
-
-def nbytes(*values: Any) -> int:
-    """The same in bytes."""
-    return sum(_total(value, None) for value in values)
-
-
-def _total(value: Any, itemsize: int | None) -> int:
-    if isinstance(value, Shaped):
-        return prod(value.shape) * (itemsize or value.itemsize)
-    if isinstance(value, tuple):
-        return sum(_total(item, itemsize) for item in value)
-    return 0
-
-
 def _each(flops: int) -> Rule:
     """`flops` an element of the largest array; all arguments read, all results written."""
 
     def rule(a: Arguments, out: Any) -> Work:
         arrays = [value for value in (*a.values(), out) if isinstance(value, (Shaped, tuple))]
-        largest = max((count(value) for value in _flat(arrays)), default=0)
+        largest = max((count(value) for value in flat(arrays)), default=0)
         return Work(flops * largest, nbytes(*arrays))
 
     return rule
 
 
-def _flat(values: Any) -> list[Shaped]:
-    if isinstance(values, Shaped):
-        return [values]
-    return [item for v in values for item in _flat(v)] if isinstance(values, (list, tuple)) else []
-
-
-@lru_cache(maxsize=4096)
-def _touched(size: int, outputs: int, taps: int, stride: int, pad: int, dilation: int) -> int:
-    """How many of an axis's cells any window reads."""
-    cells = {p * stride - pad + t * dilation for p in range(outputs) for t in range(taps)}
-    return sum(1 for cell in cells if 0 <= cell < size)
-
-
 def _read(s: Conv2dShape | Pool2dShape, kernel: tuple[int, int], x: Shaped) -> int:
     """Bytes of the part of x that the windows reach."""
-    high = _touched(s.h, s.p, kernel[0], s.stride[0], s.padding[0][0], s.dilation[0])
-    wide = _touched(s.w, s.q, kernel[1], s.stride[1], s.padding[1][0], s.dilation[1])
+    high = touched(s.h, s.p, kernel[0], s.stride[0], s.padding[0][0], s.dilation[0])
+    wide = touched(s.w, s.q, kernel[1], s.stride[1], s.padding[1][0], s.dilation[1])
     return s.n * s.c * high * wide * x.itemsize
 
 

@@ -9,7 +9,8 @@ import gpucnn
 from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.profiling.aggregate import build_profile
 from gpucnn.profiling.profile import Ceilings, Profile
-from gpucnn.profiling.spans import Call, Launch, Shaped, Span
+from gpucnn.profiling.sizes import Shaped
+from gpucnn.profiling.spans import Call, Launch, Span
 from gpucnn.runtime.launch import Kernel
 from tests.profiling.runs import queued, recorded
 

@@ -14,8 +14,9 @@ from rich.console import Console
 from gpucnn.cli import main
 from gpucnn.profiling import ceilings as module
 from gpucnn.profiling.files import read_profile
+from gpucnn.profiling.labels import figure, variant_label
 from gpucnn.profiling.run import Plan
-from gpucnn.profiling.tables import figure, print_profile, variant_label
+from gpucnn.profiling.tables import print_profile
 from gpucnn.training.run_folder import RunFolder
 from tests.profiling.test_profile_files import profile
 

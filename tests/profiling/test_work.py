@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gpucnn.ops.base import Ops
-from gpucnn.profiling.spans import Call, Shaped
+from gpucnn.profiling.sizes import Shaped
+from gpucnn.profiling.spans import Call
 from gpucnn.profiling.work import METHODS, SET_GRAD, work
 
 

@@ -88,23 +88,35 @@ def idle(spans: Sequence[Span], step: range, busy: Sequence[Leaf]) -> list[Inter
 
 def gaps(spans: Sequence[Span], step: range) -> list[tuple[tuple[str, str, str], int]]:
     """((layer, phase, where the host was), nanoseconds) of every moment without a leaf."""
+    beyond = "", spans[step[-1]].phase, OUTSIDE
+    return [
+        (beyond if piece.place < 0 else where(spans, piece.place), piece.end - piece.start)
+        for gap in idle_segments(spans, step)
+        for piece in gap
+    ]
+
+
+def idle_segments(spans: Sequence[Span], step: range) -> Iterator[list[Segment]]:
+    """Each moment without a leaf, cut wherever a span of the host begins or ends.
+
+    The device's clock reaches a little beyond the host's step: such a piece has no place, but -1.
+    """
     pieces = segments(spans, step)
-    found: list[tuple[tuple[str, str, str], int]] = []
     first = 0
     for start, end in idle(spans, step, leaves(spans, step)):
-        left = end - start
+        found, at = [], start
         while first < len(pieces) and pieces[first].end <= start:
             first += 1
         for piece in pieces[first:]:
             if piece.start >= end:
                 break
-            shared = min(end, piece.end) - max(start, piece.start)
-            found.append((where(spans, piece.place), shared))
-            left -= shared
-        if left:
-            # The device's clock reaches a little beyond the host's step.
-            found.append((("", spans[step[-1]].phase, OUTSIDE), left))
-    return found
+            if piece.start > at:
+                found.append(Segment(-1, at, piece.start))
+            at = min(end, piece.end)
+            found.append(Segment(piece.place, max(start, piece.start), at))
+        if at < end:
+            found.append(Segment(-1, at, end))
+        yield found
 
 
 def where(spans: Sequence[Span], place: int) -> tuple[str, str, str]:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from gpucnn.profiling.columns import WIDE, Column, layer_columns, method_columns, own_kernel
+from gpucnn.profiling.intervals import BETWEEN, DATA_WAIT, OUTSIDE
 from gpucnn.profiling.labels import figure, flop_rate, mebibytes, milliseconds, place_label
 from gpucnn.profiling.profile import Profile, Row
 
@@ -25,7 +27,7 @@ SMALLEST_SHARE = 0.002
 def print_profile(console: Console, profile: Profile) -> None:
     """Print the whole profile."""
     # A file or a pipe has no edge to keep within.
-    width = console.width if console.is_terminal else max(console.width, 200)
+    width = console.width if console.is_terminal else max(console.width, WIDE)
     _say(console, "\n".join(heading(profile)))
     _print(console, "By layer and pass", layer_columns(profile), profile.layers, width)
     title = "By method, its kernels below it" if profile.kernels else "By method"
@@ -62,8 +64,7 @@ def summary(profile: Profile) -> list[str]:
         + _cost(profile, mid),
         f"computing {milliseconds(profile.busy_ms)} ms, {profile.accounted:.1%} of the step"
         " without its gaps",
-        f"gaps      {milliseconds(profile.gap_ms)} ms, the wait for data among them"
-        f" ({milliseconds(profile.data_wait_ms)} ms)",
+        f"gaps      {milliseconds(profile.gap_ms)} ms: {_kinds(profile)}",
     ]
     for gap in [gap for gap in profile.gaps if gap.share >= SMALLEST_GAP][:GAPS]:
         place = place_label(profile, gap.layer, gap.phase)
@@ -80,6 +81,14 @@ def summary(profile: Profile) -> list[str]:
         place = place_label(profile, peak.layer, peak.phase)
         lines.append(f"memory    {mebibytes(peak.peak_bytes)} MiB at most, in {place}")
     return lines
+
+
+def _kinds(profile: Profile) -> str:
+    """The gaps summed up by what the host was doing."""
+    sums = dict.fromkeys((DATA_WAIT, BETWEEN, "inside of methods", OUTSIDE), 0.0)
+    for gap in profile.gaps:
+        sums[gap.where if gap.where in sums else "inside of methods"] += gap.ms
+    return ", ".join(f"{kind} {milliseconds(ms)}" for kind, ms in sums.items())
 
 
 def _cost(profile: Profile, observed: float) -> str:
@@ -125,7 +134,10 @@ def _print(
     for row in large:
         table.add_row(*(Text(column.cell(row)) for column in shown))
     _say(console, f"\n{title}")
-    console.print(table, width=None if console.is_terminal else width)
+    if not console.is_terminal:
+        needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+        console.width = max(console.width, needed)
+    console.print(table)
     if small:
         least = milliseconds(sum(row.ms for row in small))
         _say(console, f"and {len(small)} rows below {SMALLEST_SHARE:.1%} of the step: {least} ms")

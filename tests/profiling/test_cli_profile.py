@@ -37,7 +37,7 @@ train: {ema: 0.9, clip_norm: 5.0}
 
 WORDS = (
     "tiny.yaml on cpu", "batch 8: 3 steps after 3", "0 conv2d", "2.body.0 conv2d",
-    "conv2d_backward_weight", "the wait for data", "MiB at most", "files in out",
+    "conv2d_backward_weight", " ms: data wait ", "MiB at most", "files in out",
 )  # fmt: skip
 FIRST = ("model.layers.0", "conv2d_forward")
 
@@ -171,9 +171,9 @@ def test_the_plan() -> None:
     assert Plan.of("cuda:1", 7).steps == 7
 
 
-def printed(width: int) -> list[str]:
+def printed(width: int, *, terminal: bool = True) -> list[str]:
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=True, color_system=None)
+    console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
     print_profile(console, profile())
     return out.getvalue().splitlines()
 
@@ -190,6 +190,23 @@ def test_no_row_is_broken_or_cut(width: int) -> None:
     for name in (" conv2d_backward_weight ", " 1.body.0 conv2d ", " update "):
         assert name in text
     assert ("FLOP/B" in text) == (width == 160)
+
+
+def test_a_file_has_every_column_and_no_broken_row() -> None:
+    text = "\n".join(printed(20, terminal=False))
+    assert "FLOP/B" in text
+    assert " 1.body.0 conv2d " in text
+    assert printed(20, terminal=False) == printed(60, terminal=False)
+
+
+def test_the_gaps_are_summed_up_by_kind() -> None:
+    found = profile()
+    line = next(line for line in printed(160) if line.startswith("gaps "))
+    numbers = [float(word.rstrip(",")) for word in re.findall(r"\d+\.\d+,?", line)]
+    assert numbers[0] == pytest.approx(found.gap_ms, abs=0.001)
+    assert sum(numbers[1:]) == pytest.approx(found.gap_ms, abs=0.003)
+    for kind in ("data wait", "between methods", "inside of methods", "outside of the layers"):
+        assert f" {kind} " in line
 
 
 def test_a_wait_is_told_in_words() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.profiling.intervals import DATA_WAIT, gaps, leaves
+from gpucnn.profiling.intervals import DATA_WAIT, gaps, kind, leaves
 from gpucnn.profiling.limits import limit_of
 from gpucnn.profiling.profile import Ceilings, Gap, LayerMemory, Profile, Row
 from gpucnn.profiling.spans import Launch, Span, by_step
@@ -100,6 +100,7 @@ def build_profile(
     kernels = [item for item in found if item.kernel]
     on_device = spans[0].device is not None
     table = _Table(len(steps), float(np.median(step_ns)), ceilings, on_device)
+    kinds = {k: _median(ns, len(steps)) for k, ns in _by_place(idle, kind).items()}
     layer_gaps = _by_place(idle, lambda place: place[:2])
     layers = [
         replace(row, gap_ms=_median(layer_gaps.pop((row.layer, row.phase), {}), len(steps)))
@@ -111,9 +112,7 @@ def build_profile(
         plain_ms=tuple(plain_ms),
         busy_ms=float(np.median(busy_ns)) / 1e6,
         gap_ms=float(np.median(idle_ns)) / 1e6,
-        data_wait_ms=_median(
-            _by_place(idle, lambda place: place[2]).get(DATA_WAIT, {}), len(steps)
-        ),
+        data_wait_ms=kinds.get(DATA_WAIT, 0.0),
         accounted=float(np.median(busy_ns / np.maximum(step_ns - idle_ns, 1))),
         layers=tuple(table.limited(layers)),
         methods=tuple(
@@ -131,6 +130,7 @@ def build_profile(
         calls=tuple(
             table.limited(table.rows(found, lambda i: (i.layer, i.phase, i.method, "", "")))
         ),
+        gap_kinds=kinds,
         gaps=tuple(_gap_rows(idle, len(steps), table.step_ns)),
         waits=tuple(find_waits(spans)),
         memory=tuple(memory),

@@ -10,6 +10,8 @@ Interval = tuple[int, int]
 BETWEEN = "between methods"
 OUTSIDE = "outside of the layers"
 DATA_WAIT = "data wait"
+INSIDE = "inside of methods"
+"""All the methods' own names together."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +133,8 @@ def where(spans: Sequence[Span], place: int) -> tuple[str, str, str]:
     if span.kind == "layer":
         return span.layer, span.phase, BETWEEN
     return "", "", OUTSIDE
+
+
+def kind(place: tuple[str, str, str]) -> str:
+    """What the host was doing, whichever layer and method it was in."""
+    return place[2] if place[2] in (DATA_WAIT, BETWEEN, OUTSIDE) else INSIDE

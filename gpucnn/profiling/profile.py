@@ -130,6 +130,8 @@ class Profile:
     ceilings: Ceilings | None = None
     layer_names: Mapping[str, str] = field(default_factory=dict)
     """path -> the layer's name."""
+    gap_kinds: Mapping[str, float] = field(default_factory=dict)
+    """What the host was doing in the gaps -> their milliseconds; each a median by itself."""
     predicted: bool = False
     """Whether the times are a model's, not a clock's."""
 

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from gpucnn.profiling.columns import WIDE, Column, layer_columns, method_columns, own_kernel
-from gpucnn.profiling.intervals import BETWEEN, DATA_WAIT, OUTSIDE
 from gpucnn.profiling.labels import figure, flop_rate, mebibytes, milliseconds, place_label
 from gpucnn.profiling.profile import Profile, Row
 
@@ -84,11 +83,8 @@ def summary(profile: Profile) -> list[str]:
 
 
 def _kinds(profile: Profile) -> str:
-    """The gaps summed up by what the host was doing."""
-    sums = dict.fromkeys((DATA_WAIT, BETWEEN, "inside of methods", OUTSIDE), 0.0)
-    for gap in profile.gaps:
-        sums[gap.where if gap.where in sums else "inside of methods"] += gap.ms
-    return ", ".join(f"{kind} {milliseconds(ms)}" for kind, ms in sums.items())
+    kinds = sorted(profile.gap_kinds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{kind} {milliseconds(ms)}" for kind, ms in kinds)
 
 
 def _cost(profile: Profile, observed: float) -> str:

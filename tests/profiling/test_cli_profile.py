@@ -37,7 +37,7 @@ train: {ema: 0.9, clip_norm: 5.0}
 
 WORDS = (
     "tiny.yaml on cpu", "batch 8: 3 steps after 3", "0 conv2d", "2.body.0 conv2d",
-    "conv2d_backward_weight", " ms: data wait ", "MiB at most", "files in out",
+    "conv2d_backward_weight", "data wait", "MiB at most", "files in out",
 )  # fmt: skip
 FIRST = ("model.layers.0", "conv2d_forward")
 
@@ -207,6 +207,7 @@ def test_the_gaps_are_summed_up_by_kind() -> None:
     assert sum(numbers[1:]) == pytest.approx(found.gap_ms, abs=0.003)
     for kind in ("data wait", "between methods", "inside of methods", "outside of the layers"):
         assert f" {kind} " in line
+        assert found.gap_kinds[kind] > 0
 
 
 def test_a_wait_is_told_in_words() -> None:

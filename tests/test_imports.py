@@ -26,7 +26,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "reference": (BASE, {"numpy"}),
     "data": (BASE, {"numpy", "PIL"}),
     "training": (TOWER | MATHS, {"numpy", "rich", "safetensors", "matplotlib", "threadpoolctl"}),
-    "profiling": (TOWER | MATHS | {"training"}, {"numpy", "rich", "threadpoolctl"}),
+    "profiling": (
+        TOWER | MATHS | {"training"},
+        {"numpy", "rich", "matplotlib", "threadpoolctl"},
+    ),
     "summary": (TOWER | MATHS, set()),
     "doctor": (BASE, {"numpy", "threadpoolctl"}),
     "build": (

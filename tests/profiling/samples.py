@@ -1,0 +1,53 @@
+"""Profiles to draw and to write pages of: as usual, with hostile names, of large networks."""
+
+from dataclasses import replace
+
+from gpucnn.profiling.profile import Ceilings, Gap, LayerMemory, Profile, Row
+from tests.profiling.test_profile_files import profile
+
+HOSTILE = """<script>alert("1")</script> & 'é' $x_1$ 漢 ]]>"""
+
+
+def named(name: str) -> Profile:
+    """The usual profile, with `name` wherever a user may choose one."""
+    usual = profile()
+    meta = {**usual.meta, "config": name, "device_name": name, "command": name, "gpu": name}
+    names = {path: name for path in usual.layer_names}
+    return replace(usual, meta=meta, layer_names=names)
+
+
+def predicted() -> Profile:
+    usual = profile()
+    meta = {**usual.meta, "device": "emulator", "gpu": "a gpu"}
+    return replace(usual, predicted=True, meta=meta)
+
+
+def row(layer: str, phase: str, method: str, ms: float, share: float, rate: float = 0.5) -> Row:
+    """`rate` is its intensity and its TFLOP/s: points of a diagonal."""
+    return Row(
+        layer, phase, method, "", "", 1.0, ms, ms, ms, share,
+        flops=1e9 * ms * rate, bytes=1e9 * ms, tflops=rate, gb_s=1000.0, intensity=rate,
+        compute_percent=50 * rate, memory_percent=40.0, limit="memory",
+    )  # fmt: skip
+
+
+def large(layers: int) -> Profile:
+    """A network of so many layers, each with both passes and gaps; a container with gaps alone."""
+    paths = [f"model.layers.{i}" for i in range(layers)]
+    ms = {path: 0.5 + i % 7 for i, path in enumerate(paths)}
+    step = 2 * sum(ms.values())
+    rows = [row(path, phase, "", ms[path], ms[path] / step)
+            for phase in ("forward", "backward") for path in paths]  # fmt: skip
+    usual = profile()
+    return replace(
+        usual,
+        step_ms=(step,),
+        layers=tuple(rows),
+        methods=tuple(
+            row("", "", f"method_{i}", step / 20, 0.05, 0.4 + 0.01 * (i % 5)) for i in range(20)
+        ),
+        gaps=(Gap(paths[0], "forward", "data wait", 0.25, 0.1), Gap("model", "forward", "x", 1, 0)),
+        memory=tuple(LayerMemory(path, "forward", 1 << 20, 1 << 10) for path in paths),
+        ceilings=Ceilings(2000.0, 2.0, "device", "a data sheet"),
+        layer_names={"model": "sequential", **{path: "conv2d" for path in paths}},
+    )

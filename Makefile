@@ -72,5 +72,6 @@ $(DEV_STAMP): $(BIN)/python pyproject.toml
 	@touch $@
 
 $(GPU_STAMP): $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(CUPY)]'
+	$(BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes $(filter-out cupy-$(CUPY)x,cupy-cuda12x cupy-cuda13x)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,$(CUPY)]'
 	@touch $@

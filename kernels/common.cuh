@@ -39,9 +39,6 @@ struct Pool2dParams {
 
 DEVICE int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-// Floor division, for a negative numerator too; b > 0.
-DEVICE int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
-
 // Sum over the warp, complete in lane 0. All 32 lanes take part, in a fixed order.
 template <class T>
 DEVICE T warp_sum(T value) {

@@ -7,100 +7,109 @@
 // conv2d_backward_weight            implicit matrix product (conv_tile.cuh): rows k, columns (c,r,s), depth
 //                                   (n,p,q). grid slices · groups · ⌈C/groups·R·S/TILE_N⌉ ·
 //                                   ⌈K/groups/TILE_M⌉, rows fastest: they read the same x. block kThreads
-// conv2d_backward_weight_depthwise  for C/groups = 1: a block sums TAPS taps of a filter over a slice, its
-//                                   threads stride over the pixels. grid slices · K · ⌈R·S/TAPS⌉, block 256
+// conv2d_backward_weight_direct     for small groups, whose tiles would be mostly empty: a block sums TAPS
+//                                   taps of FILTERS filters over a slice, its threads stride over the pixels.
+//                                   grid slices · groups · ⌈K/groups/FILTERS⌉ · ⌈C/groups·R·S/TAPS⌉, block 256
 // conv2d_backward_weight_reduce     dw[i] = Σ_slice parts[slice,i], a thread an element, grid-stride loop
-// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N; FILTERS
 // race-free each part and each dw is written once, by one thread, and added in a fixed order; slices
 //           depend on the shape alone (gpucnn/ops/kernels/convolution.py), so the bits do too
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs; dy, x read once from DRAM, parts written and read
 #include "conv_tile.cuh"
 
+#ifndef FILTERS
+#define FILTERS 4
+#endif
 #define TAPS 9
-#define DEPTHWISE_THREADS 256
+#define DIRECT_THREADS 256
 
-// Places in x and dy of output pixel `pixel` (n,p,q flattened), for the image's first channels.
-DEVICE Tap pixel_tap(const Conv2dParams& d, uint32 pixel) {
-    const uint32 pq = d.p * d.q, n = pixel / pq, rest = pixel % pq;
-    const int h = int(rest / d.q) * d.stride_h - d.pad_top, w = int(rest % d.q) * d.stride_w - d.pad_left;
-    return {n * d.c * d.h * d.w + uint32(h) * d.w + w, h, w, int(n * d.k * pq + rest)};
+// Places of output pixel `at` (n,p,q): in x from the image's channel `channel` on, in dy for filter 0.
+DEVICE Tap pixel_tap(const Conv2dParams& d, const Digits& at, int channel) {
+    const int h = at.middle * d.stride_h - d.pad_top, w = at.low * d.stride_w - d.pad_left;
+    return {((at.high * d.c + channel) * d.h + h) * d.w + w, h, w, (at.high * d.k * d.p + at.middle) * d.q + at.low};
 }
 
 DEVICE Column filter_column(const Conv2dParams& d, int col, int depth) {
-    const int rs = d.r * d.s, c = col / rs, h = col % rs / d.s * d.dilation_h, w = col % d.s * d.dilation_w;
-    return {uint32(c) * d.h * d.w + uint32(h) * d.w + w, h, w, col < depth};
+    if (col >= depth) return {0, kOutside, 0};
+    const Digits at = digits(col, d.r, d.s);
+    const int h = at.middle * d.dilation_h, w = at.low * d.dilation_w;
+    return {(at.high * d.h + h) * d.w + w, h, w};
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 conv2d_backward_weight(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ x,
                        scalar_t* __restrict__ parts, Conv2dParams d, int slice) {
     __shared__ ConvTile tile;
-    // The taps' divisors are read from here: kept in registers, with their reciprocals, they spill.
-    __shared__ Conv2dParams geometry;
-    if (threadIdx.x == 0) geometry = d;
-    __syncthreads();
     const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
-    const uint32 pixels = uint32(d.n) * d.p * d.q;
+    const uint32 pq = d.p * d.q, pixels = d.n * pq;
     const uint32 row_tiles = ceil_div(filters, TILE_M), col_tiles = ceil_div(depth, TILE_N);
     uint32 block = blockIdx.x;
     const int row0 = block % row_tiles * TILE_M;
     block /= row_tiles;
     const int col0 = block % col_tiles * TILE_N;
     block /= col_tiles;
-    const int group = block % d.groups;
+    const int group = block % d.groups, row = group * filters + row0;
     const uint32 part = block / d.groups, first = part * slice;
 
     scalar_t sum[THREAD_M][THREAD_N];
+    const Vectors vectors = {pq % kVector == 0 && aligned(dy), pixels_are_x(d) && aligned(x)};
     conv_tile<true>(
-        tile, sum, dy + uint32(group * filters + row0) * d.p * d.q, d.p * d.q, filters - row0,
-        x + uint32(group * channels) * d.h * d.w, d.h, d.w, first, min(first + slice, pixels),
-        [&](int k) { return pixel_tap(geometry, k); },
+        tile, sum, dy, row, pq, filters - row0, x, d.h, d.w, first, min(first + slice, pixels), d.p, d.q, vectors,
+        [&](const Digits& at, int) { return pixel_tap(d, at, group * channels); },
         [&](int col) { return filter_column(d, col0 + col, depth); });
-
-    scalar_t* const out = parts + part * d.k * depth;
-#pragma unroll
-    for (int i = 0; i < THREAD_M; ++i) {
-        const int row = row0 + tile_row(i);
-        if (row >= filters) continue;
-        scalar_t* const at = out + uint32(group * filters + row) * depth;
-#pragma unroll
-        for (int j = 0; j < THREAD_N; ++j)
-            if (col0 + tile_col(j) < depth) at[col0 + tile_col(j)] = sum[i][j];
-    }
+    store_tile(
+        sum, parts + (part * d.k + row) * depth, depth, filters - row0, depth % kVector == 0 && aligned(parts),
+        [&](int col) { return col0 + col < depth ? col0 + col : -1; },
+        [](scalar_t value, int) { return value; });
 }
 
-extern "C" __global__ void __launch_bounds__(DEPTHWISE_THREADS)
-conv2d_backward_weight_depthwise(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ x,
-                                 scalar_t* __restrict__ parts, Conv2dParams d, int slice) {
-    __shared__ scalar_t scratch[DEPTHWISE_THREADS / 32];
-    const int kernel = d.r * d.s, multiplier = d.k / d.groups;
-    const uint32 pixels = uint32(d.n) * d.p * d.q, chunks = ceil_div(kernel, TAPS);
-    const int tap0 = blockIdx.x % chunks * TAPS, k = blockIdx.x / chunks % d.k;
-    const uint32 part = blockIdx.x / chunks / d.k, first = part * slice;
-    const uint32 last = min(first + slice, pixels);
-    const scalar_t* const source = x + uint32(k / multiplier) * d.h * d.w;
-    const scalar_t* const delta = dy + uint32(k) * d.p * d.q;
+extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, 2)
+conv2d_backward_weight_direct(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ x,
+                              scalar_t* __restrict__ parts, Conv2dParams d, int slice) {
+    __shared__ scalar_t scratch[DIRECT_THREADS / 32];
+    const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
+    const uint32 pq = d.p * d.q, pixels = d.n * pq;
+    const uint32 row_tiles = ceil_div(filters, FILTERS), col_tiles = ceil_div(depth, TAPS);
+    uint32 block = blockIdx.x;
+    const int col0 = block % col_tiles * TAPS;
+    block /= col_tiles;
+    const int row0 = block % row_tiles * FILTERS;
+    block /= row_tiles;
+    const int group = block % d.groups, row = group * filters + row0;
+    const uint32 part = block / d.groups, first = part * slice, last = min(first + slice, pixels);
 
     Column taps[TAPS];
-    scalar_t sum[TAPS];
+    scalar_t sum[FILTERS][TAPS];
 #pragma unroll
     for (int i = 0; i < TAPS; ++i) {
-        taps[i] = filter_column(d, tap0 + i, kernel);
-        sum[i] = 0;
-    }
-    for (uint32 pixel = first + threadIdx.x; pixel < last; pixel += DEPTHWISE_THREADS) {
-        const Tap at = pixel_tap(d, pixel);
-        const scalar_t value = delta[at.a];
+        taps[i] = filter_column(d, col0 + i, depth);
 #pragma unroll
-        for (int i = 0; i < TAPS; ++i)
-            if (taps[i].there && uint32(at.h + taps[i].h) < uint32(d.h) && uint32(at.w + taps[i].w) < uint32(d.w))
-                sum[i] += value * source[at.offset + taps[i].offset];
+        for (int f = 0; f < FILTERS; ++f) sum[f][i] = 0;
+    }
+    Digits pixel = digits(first + threadIdx.x, d.p, d.q);
+    const Digits step = digits(DIRECT_THREADS, d.p, d.q);
+    for (uint32 i = first + threadIdx.x; i < last; i += DIRECT_THREADS) {
+        const Tap at = pixel_tap(d, pixel, group * channels);
+        scalar_t delta[FILTERS];
+#pragma unroll
+        for (int f = 0; f < FILTERS; ++f) delta[f] = row0 + f < filters ? dy[at.a + (row + f) * pq] : scalar_t(0);
+#pragma unroll
+        for (int j = 0; j < TAPS; ++j) {
+            if (!inside(at, taps[j], d.h, d.w)) continue;
+            const scalar_t value = x[at.offset + taps[j].offset];
+#pragma unroll
+            for (int f = 0; f < FILTERS; ++f) sum[f][j] += delta[f] * value;
+        }
+        count_up(pixel, step, d.p, d.q);
     }
 #pragma unroll
-    for (int i = 0; i < TAPS; ++i) {
-        const scalar_t total = block_sum(sum[i], scratch);
-        if (threadIdx.x == 0 && tap0 + i < kernel) parts[(part * d.k + k) * kernel + tap0 + i] = total;
-    }
+    for (int f = 0; f < FILTERS; ++f)
+#pragma unroll
+        for (int j = 0; j < TAPS; ++j) {
+            const scalar_t total = block_sum(sum[f][j], scratch);
+            if (threadIdx.x == 0 && row0 + f < filters && col0 + j < depth)
+                parts[(part * d.k + row + f) * depth + col0 + j] = total;
+        }
 }
 
 extern "C" __global__ void __launch_bounds__(256)

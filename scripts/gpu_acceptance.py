@@ -2,71 +2,88 @@
 
     python scripts/gpu_acceptance.py [--device cuda] [--output FILE] [--quick]
 
-Runs the Ops tests on the device, compares every method with the cpu and the emulator, looks for
-different bits on a second run and for bad memory accesses (where compute-sanitizer is installed),
-trains two networks beside the cpu, and times every method, beside PyTorch where that is installed.
-All figures go into one JSON file, benchmarks/results/<gpu>-<date>.json.
+Compiles every kernel, runs the Ops tests on the device, compares every method with the cpu and the
+emulator, looks for different bits on a second run and for bad memory accesses (where
+compute-sanitizer is installed), trains two networks beside the cpu, and times every method, beside
+PyTorch where that is installed. All figures go into one JSON file,
+benchmarks/results/<gpu>-<date>.json, which is written anew after each section; tables to read go to
+the screen and into a .txt file beside it.
 
-Exit status: 0 everything passed, 1 something failed, 2 there is no such device.
+Exit status: 0 everything passed, 1 something failed, 2 there is no such device, 130 interrupted.
 """
 
 import argparse
+import io
 import json
+import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
+from acceptance.isolation import LOST, isolated
+from acceptance.kernels import kernels
 from acceptance.machine import describe, without_pool
 from acceptance.parity import determinism, parity
-from acceptance.sections import Deadline, Section
+from acceptance.sections import Deadline, DeviceLostError, Section
 from acceptance.suite import sanitizer, tests
-from acceptance.timing import timing
+from acceptance.tables import overview, tables
+from acceptance.timing import ratios, timing
 from acceptance.training import training
 from rich.console import Console
-from rich.table import Table
 
 import gpucnn
 from gpucnn.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 SHAPES = ROOT / "configs" / "benchmark_shapes.yaml"
 SHOWN_FAILURES = 5
+WIDTH = 150
+"""Characters of a line in the file of tables."""
 
-# section -> the seconds it may take: 470 in all
+# section -> the seconds it may take: 475 in all. In this order: what is wanted most comes first.
 SECONDS = {
-    "tests": 150,
-    "parity": 55,
-    "determinism": 20,
-    "sanitizer": 60,
-    "training": 45,
-    "timing": 140,
+    "kernels": 60,
+    "parity": 75,
+    "timing": 120,
+    "training": 30,
+    "tests": 110,
+    "determinism": 35,
+    "sanitizer": 45,
 }
 
 
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
-    console = Console()
+    if options.section is not None:
+        return run_here(options)
     try:
         gpucnn.get_ops(options.device)
     except DeviceError as error:
         print(f"gpu_acceptance: {error}", file=sys.stderr)
         return 2
-    if options.no_pool:
-        without_pool()
-    report: dict[str, Any] = {"date": date.today().isoformat(), **describe(options.device)}
-    output = options.output or default_output(report)
-    sections = run(options, console)
-    report["sections"] = {section.name: section.to_json() for section in sections}
-    report["passed"] = all(section.status != "failed" for section in sections)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=1) + "\n")
-    console.print(overview(sections))
-    console.print(f"{report['gpu']}: all figures are in {output}")
-    return 0 if report["passed"] else 1
+    report = Report.of(options)
+    console = Console()
+    try:
+        for name in [options.only] if options.only else SECONDS:
+            console.print(f"{name}: at most {SECONDS[name]} s")
+            section = run(name, options)
+            for failure in section.failures[:SHOWN_FAILURES]:
+                console.print(f"  {failure}", markup=False, highlight=False)
+            report.add(section)
+    except KeyboardInterrupt:
+        return 130
+    report.finish()
+    console.print(overview(list(report.sections.values())))
+    console.print(f"{report.machine['gpu']}: all figures are in {report.output}")
+    return 0 if report.passed else 1
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -75,61 +92,115 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="the JSON file to write")
     parser.add_argument("--quick", action="store_true", help="small shapes and few of them")
     parser.add_argument("--only", choices=SECONDS, help="one section alone")
-    parser.add_argument(
-        "--no-pool",
-        action="store_true",
-        help="allocate every array by itself, so that memcheck sees where it ends",
-    )
+    # How a section is run in a process of its own (acceptance/isolation.py).
+    parser.add_argument("--section", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--journal", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=60, help=argparse.SUPPRESS)
+    parser.add_argument("--no-pool", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
-def run(options: argparse.Namespace, console: Console) -> list[Section]:
-    """Every section, each within its time; what one raises is its failure and no other's."""
+def run(name: str, options: argparse.Namespace) -> Section:
+    """One section, in processes of its own; what it raises is its failure and no other's."""
+    deadline, began = Deadline(SECONDS[name]), time.monotonic()
+    try:
+        if name == "tests":
+            section = tests(options.device, deadline, options.quick)
+        elif name == "sanitizer":
+            section = sanitizer(options.device, deadline)
+        else:
+            command = [sys.executable, str(Path(__file__).resolve()), "--device", options.device]
+            section = isolated(name, command + ["--quick"] * options.quick, deadline)
+        if name == "timing":
+            section.note(**ratios(section.rows))
+    except Exception as error:
+        section = Section(name)
+        section.fail(name, error)
+    section.seconds = time.monotonic() - began
+    return section
+
+
+def run_here(options: argparse.Namespace) -> int:
+    """A section in this process, into the journal; LOST where the device does not survive it."""
+    if options.no_pool:
+        without_pool()
+    section = Section(options.section, journal=options.journal, first=options.first)
     table = yaml.safe_load(SHAPES.read_text())
-    device, quick = options.device, options.quick
-    steps: dict[str, Callable[[Deadline], Section]] = {
-        "tests": lambda deadline: tests(device, deadline, quick),
-        "parity": lambda deadline: parity(device, table, deadline, quick),
-        "determinism": lambda deadline: determinism(device, table, deadline, quick),
-        "sanitizer": lambda deadline: sanitizer(device, deadline),
-        "training": lambda deadline: training(device, deadline, quick),
-        "timing": lambda deadline: timing(device, table, deadline, quick),
-    }
-    found = []
-    for name, step in steps.items():
-        if options.only not in (None, name):
-            continue
-        console.print(f"{name}: at most {SECONDS[name]} s")
-        began = time.monotonic()
-        try:
-            section = step(Deadline(SECONDS[name]))
-        except Exception as error:
-            section = Section(name, failures=[f"{type(error).__name__}: {error}"])
-        section.seconds = time.monotonic() - began
-        for failure in section.failures[:SHOWN_FAILURES]:
-            console.print(f"  {failure}", markup=False, highlight=False)
-        found.append(section)
-    return found
+    try:
+        STEPS[options.section](section, table, Deadline(options.seconds), options)
+    except DeviceLostError:
+        traceback.print_exc()
+        return LOST
+    return 0
 
 
-def overview(sections: list[Section]) -> Table:
-    table = Table("section", "status", "seconds", "rows", "failures", "summary")
-    for section in sections:
-        summary = section.skipped or ", ".join(f"{k} {v}" for k, v in section.summary.items())
-        table.add_row(
-            section.name,
-            section.status,
-            f"{section.seconds:.1f}",
-            str(len(section.rows)),
-            str(len(section.failures)),
-            summary,
-        )
-    return table
+Step = Callable[[Section, dict[str, Any], Deadline, argparse.Namespace], None]
+STEPS: dict[str, Step] = {
+    "kernels": lambda section, _, end, o: kernels(section, o.device, end, o.quick),
+    "parity": lambda section, table, end, o: parity(
+        section, o.device, table, end, o.quick, alone=o.no_pool
+    ),
+    "determinism": lambda section, table, end, o: determinism(
+        section, o.device, table, end, o.quick
+    ),
+    "training": lambda section, _, end, o: training(section, o.device, end, o.quick),
+    "timing": lambda section, table, end, o: timing(section, o.device, table, end, o.quick),
+}
 
 
-def default_output(report: dict[str, Any]) -> Path:
-    name = report["gpu"].lower().replace(" ", "-").replace("/", "-")
-    return ROOT / "benchmarks" / "results" / f"{name}-{report['date']}.json"
+@dataclass
+class Report:
+    """What is known so far, on disk after each section."""
+
+    output: Path
+    machine: dict[str, Any]
+    sections: dict[str, Section]
+    finished: bool = False
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> "Report":
+        machine = {"date": date.today().isoformat(), **describe(options.device)}
+        report = cls(options.output or free_name(RESULTS, machine), machine, {})
+        report.output.parent.mkdir(parents=True, exist_ok=True)
+        report.write()
+        return report
+
+    @property
+    def passed(self) -> bool:
+        return self.finished and all(s.status != "failed" for s in self.sections.values())
+
+    def add(self, section: Section) -> None:
+        self.sections[section.name] = section
+        self.write()
+
+    def finish(self) -> None:
+        self.finished = True
+        self.write()
+
+    def write(self) -> None:
+        content = {**self.machine, "finished": self.finished, "passed": self.passed}
+        content["sections"] = {name: s.to_json() for name, s in self.sections.items()}
+        _replace(self.output, json.dumps(content, indent=1) + "\n")
+        if self.sections:
+            text = io.StringIO()
+            for table in tables(self.sections):
+                Console(file=text, width=WIDTH).print(table)
+            _replace(self.output.with_suffix(".txt"), text.getvalue())
+
+
+def free_name(folder: Path, machine: dict[str, Any]) -> Path:
+    """The GPU and the date; with a number where a run before this one has taken that."""
+    stem = f"{machine['gpu'].lower().replace(' ', '-').replace('/', '-')}-{machine['date']}"
+    names = (f"{stem}-{number}" if number > 1 else stem for number in count(1))
+    return next(path for name in names if not (path := folder / f"{name}.json").exists())
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from hypothesis import settings
 
 import gpucnn
 from gpucnn.ops.base import Ops
+from gpucnn.runtime.cuda_checks import keep_cache_writable
 
 
 def gpu_at_hand() -> bool:
     """Whether CuPy is installed and sees a GPU."""
     if importlib.util.find_spec("cupy") is None:
         return False
+    keep_cache_writable()
     try:
         import cupy
     except ImportError:

@@ -120,11 +120,18 @@ def test_the_tests_install_the_tools_and_run(checkout: Path, target: str, wanted
     assert run == wanted
 
 
-@pytest.mark.parametrize(("extras", "cupy"), [("plot,images", "cuda13"), ("cuda12,plot", "cuda12")])
-def test_the_acceptance_installs_cupy_and_runs(checkout: Path, extras: str, cupy: str) -> None:
+@pytest.mark.parametrize(
+    ("extras", "cupy", "other"),
+    [("plot,images", "cuda13", "cupy-cuda12x"), ("cuda12,plot", "cuda12", "cupy-cuda13x")],
+)
+def test_the_acceptance_installs_one_cupy_and_runs(
+    checkout: Path, extras: str, cupy: str, other: str
+) -> None:
     make(checkout, "gpu-acceptance", f"EXTRAS={extras}", "DEVICE=cuda:1")
-    install, run = calls(checkout)
-    assert install.endswith(f"--editable .[dev,{cupy}]")
+    uninstall, install, run = calls(checkout)
+    assert "uninstall" in uninstall
+    assert uninstall.endswith(f"--yes {other}")
+    assert install.endswith(f"--editable .[test,{cupy}]")
     assert run == "scripts/gpu_acceptance.py --device cuda:1"
 
 

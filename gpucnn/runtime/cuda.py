@@ -2,7 +2,8 @@
 
 The only module that imports cupy, and only when a device is opened. Where there is no GPU it is
 tested against a stand-in for cupy that records what would be compiled and launched
-(tests/runtime/fake_cupy.py); what CuPy and the driver make of it needs a GPU.
+(tests/runtime/fake_cupy.py), and CuPy itself as far as it goes without a driver: names, options,
+compilation, packed arguments (tests/runtime/test_cupy.py). What the driver makes of it needs a GPU.
 
 Launches go to CuPy's current stream, as its allocations and copies do, so they are in order.
 """
@@ -22,14 +23,23 @@ from gpucnn.runtime.cuda_checks import (
     check_toolkit,
     installed,
     keep_cache_writable,
+    keep_in_memory,
 )
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
 
 OPTIONS = ("-std=c++17",)
 """NVRTC's options besides the macros; CuPy adds -arch of the device and -ftz=true."""
 
+OUT_OF_MEMORY = 2
+"""cudaErrorMemoryAllocation."""
+
 DEFAULT_SHARED_BYTES = 48 * 1024
 """Beyond it a kernel must be told how much dynamic shared memory to expect."""
+
+
+def options_of(kernel: Kernel) -> tuple[str, ...]:
+    """NVRTC's options for a kernel, as they are handed to CuPy."""
+    return (*OPTIONS, *(f"-D{name}={value}" for name, value in kernel.macros))
 
 
 class CudaLauncher(Launcher):
@@ -47,21 +57,21 @@ class CudaLauncher(Launcher):
             raise DeviceError(
                 f"device {self.name!r} is not available: {error}; or use --device cpu"
             ) from error
-        self.xp = _Arrays(self._cupy, self._device, self.name)
+        self.xp = _Arrays(self._cupy, self.device, self.name)
         self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._functions: dict[Kernel, Any] = {}
 
     def _open(self, index: int) -> None:
+        keep_cache_writable()
         self._cupy, self.index = _import_cupy(), index
         check_driver(self._cupy)
         check_index(self._cupy, index)
-        keep_cache_writable()
-        self._device = self._cupy.cuda.Device(index)
+        self.device = self._cupy.cuda.Device(index)
         # New arrays of the caller's thread belong to this device as well.
-        self._device.use()
-        self.arch = f"sm_{self._device.compute_capability}"
-        self.max_shared_bytes = int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
-        check_toolkit(self._cupy, self._device, self.arch)
+        self.device.use()
+        self.arch = f"sm_{self.device.compute_capability}"
+        self.max_shared_bytes = int(self.device.attributes["MaxSharedMemoryPerBlockOptin"])
+        check_toolkit(self._cupy, self.device, self.arch)
 
     @property
     def cupy(self) -> Any:
@@ -69,24 +79,38 @@ class CudaLauncher(Launcher):
         return self._cupy
 
     def is_array(self, a: Any) -> bool:
-        return isinstance(a, self._cupy.ndarray) and a.device.id == self._device.id
+        return isinstance(a, self._cupy.ndarray) and a.device.id == self.device.id
 
     def synchronize(self) -> None:
-        with self._device, _reported(self._cupy, f"device {self.name!r} ({self.arch})"):
-            self._device.synchronize()
+        with self.device, _reported(self._cupy, f"device {self.name!r} ({self.arch})"):
+            self.device.synchronize()
+
+    def to_numpy(self, a: Any) -> Any:
+        # A copy waits for the launches before it, and brings their errors.
+        with _reported(self._cupy, f"copying from device {self.name!r} ({self.arch})"):
+            return a.get() if isinstance(a, self._cupy.ndarray) else np.asarray(a)
 
     def compile(self, kernel: Kernel) -> Any:
         """The kernel's function, compiled once a process and kept by CuPy on disk."""
         if kernel not in self._functions:
-            options = (*OPTIONS, *(f"-D{name}={value}" for name, value in kernel.macros))
-            key = (kernel.source, options)
-            with self._device, self._compiling(kernel):
-                if key not in self._modules:
-                    self._modules[key] = self._cupy.RawModule(
-                        code=kernel.source, options=options, backend="nvrtc"
-                    )
-                self._functions[kernel] = self._modules[key].get_function(kernel.symbol)
+            with self.device, self._compiling(kernel):
+                try:
+                    function = self._function(kernel)
+                except OSError as error:
+                    keep_in_memory("CuPy's cache folder or the folder of temporary files", error)
+                    function = self._function(kernel)
+            self._functions[kernel] = function
         return self._functions[kernel]
+
+    def _function(self, kernel: Kernel) -> Any:
+        options = options_of(kernel)
+        key = (kernel.source, options)
+        if key not in self._modules:
+            self._modules[key] = self._cupy.RawModule(
+                code=kernel.source, options=options, backend="nvrtc"
+            )
+        # CuPy compiles here, and finds the module of an earlier symbol in its own table.
+        return self._modules[key].get_function(kernel.symbol)
 
     def _launch(
         self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], shared_bytes: int
@@ -96,12 +120,10 @@ class CudaLauncher(Launcher):
             f"kernels/{kernel.file}.cu: {kernel.symbol} on {self.name} ({self.arch}),"
             f" grid {grid}, block {block}, {shared_bytes} bytes of shared memory"
         )
-        with self._device, _reported(self._cupy, what):
+        with self.device, _reported(self._cupy, what):
             if shared_bytes > DEFAULT_SHARED_BYTES:
                 function.max_dynamic_shared_size_bytes = shared_bytes
-            # CuPy would pass None as no argument at all.
-            pointers = tuple(np.uint64(0) if a is None else a for a in args)
-            function(grid, block, pointers, shared_mem=shared_bytes)
+            function(grid, block, packed(args), shared_mem=shared_bytes)
 
     @contextmanager
     def _compiling(self, kernel: Kernel) -> Iterator[None]:
@@ -114,6 +136,11 @@ class CudaLauncher(Launcher):
                 f" {dict(kernel.macros)}: {str(error.get_message()).strip()}; reinstall gpucnn if"
                 " you have not changed the kernels"
             ) from error
+
+
+def packed(args: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments as CuPy copies them: arrays, NumPy numbers, structs of size 1."""
+    return tuple(np.uint64(0) if a is None else a for a in args)
 
 
 class _Arrays:
@@ -132,20 +159,26 @@ class _Arrays:
             return self._cupy.zeros(shape, dtype)
 
     def asarray(self, a: Any, dtype: Any = None, order: str = "C") -> Any:
-        if isinstance(a, self._cupy.ndarray):
-            shape, kind = a.shape, dtype or a.dtype
-        else:
+        if not hasattr(a, "__cuda_array_interface__"):
             a = np.asarray(a, dtype)
-            shape, kind = a.shape, a.dtype
-        with self._allocating(shape, kind):
+        elif not isinstance(a, self._cupy.ndarray):
+            # PyTorch's or JAX's, on a GPU: a view of it.
+            with self._device, _reported(self._cupy, f"device {self._name!r}"):
+                a = self._cupy.asarray(a)
+        with self._allocating(a.shape, dtype or a.dtype):
             return self._cupy.asarray(a, dtype=dtype, order=order)
 
     @contextmanager
     def _allocating(self, shape: Sequence[int], dtype: Any) -> Iterator[None]:
+        cuda = self._cupy.cuda
         try:
-            with self._device, _reported(self._cupy, f"device {self._name!r}"):
+            with self._device:
                 yield
-        except self._cupy.cuda.memory.OutOfMemoryError as error:
+        except (cuda.memory.OutOfMemoryError, cuda.runtime.CUDARuntimeError) as error:
+            # CUDA's own error, where CuPy's pool is switched off, and every other error of CUDA.
+            if getattr(error, "status", OUT_OF_MEMORY) != OUT_OF_MEMORY:
+                with _reported(self._cupy, f"device {self._name!r}"):
+                    raise
             wanted = prod(shape) * np.dtype(dtype).itemsize
             held = self._cupy.get_default_memory_pool().total_bytes()
             free, total = self._device.mem_info

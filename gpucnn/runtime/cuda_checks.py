@@ -4,6 +4,7 @@ Each fault is a DeviceError with the one command to run. `cupy` is handed in: gp
 alone imports it.
 """
 
+import errno
 import logging
 import os
 from importlib.metadata import PackageNotFoundError, distribution
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.errors import DeviceError
+
+NO_DEVICE = 100
+"""cudaErrorNoDevice: what CUDA answers, in place of a count of 0, where a driver shows no GPU."""
 
 DISTRIBUTIONS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
 
@@ -61,7 +65,9 @@ def check_index(cupy: Any, index: int) -> None:
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise _no_driver(error) from error
+        if error.status != NO_DEVICE:
+            raise _no_driver(error) from error
+        count = 0
     if count == 0:
         raise DeviceError(
             "the NVIDIA driver shows no GPU: check nvidia-smi, CUDA_VISIBLE_DEVICES and a"
@@ -96,17 +102,26 @@ def check_toolkit(cupy: Any, device: Any, arch: str) -> None:
 
 
 def keep_cache_writable() -> None:
-    """CuPy fails where its cache folder cannot be written: then it keeps kernels in memory."""
-    folder = Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy" / "kernel_cache")
+    """Where CuPy's cache folder cannot be written, keep kernels in memory. Before cupy is imported:
+    importing it makes the folder, and fails where that fails.
+    """
+    folder = os.environ.get("CUPY_CACHE_DIR", os.path.expanduser("~/.cupy/kernel_cache"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        os.environ["CUPY_CACHE_IN_MEMORY"] = "1"
-        logging.getLogger("gpucnn").warning(
-            "%s cannot be written: kernels are compiled anew in every process (CUPY_CACHE_DIR names"
-            " another folder)",
-            folder,
-        )
+        os.makedirs(folder, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        keep_in_memory(f"CuPy's cache folder {folder or repr(folder)}", error)
+
+
+def keep_in_memory(what: str, error: OSError) -> None:
+    """Tell CuPy to write no kernel to disk, and the user why."""
+    os.environ["CUPY_CACHE_IN_MEMORY"] = "1"
+    # Importing cupy wants a folder all the same; nothing is written there.
+    os.environ["CUPY_CACHE_DIR"] = str(Path(__file__).parent)
+    logging.getLogger("gpucnn").warning(
+        "%s cannot be written (%s): kernels are compiled anew in every process; set CUPY_CACHE_DIR"
+        " to another folder",
+        what,
+        error.strerror or error,
+    )

@@ -2,9 +2,11 @@
 
 A library's name holds a hash of everything it is made of: texts, flags, the compiler's version. So
 a library that is there is right, and processes that build the same one at the same time replace it
-with its equal.
+with its equal. A library's time is that of its last use; those that nobody uses any more go.
 """
 
+import atexit
+import contextlib
 import hashlib
 import os
 import platform
@@ -12,6 +14,8 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -23,17 +27,27 @@ _FLAGS = ("-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast", "-Wno-unknown-
 # would split a float4. DWARF 5 as g++ writes it loses the file names of #line.
 _CHECKED_FLAGS = ("-O1", "-gdwarf-4", "-fsanitize=thread", "-fno-tree-sra", "-DGPUCNN_CHECKED")
 _KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\s*\(")
-# The linker names the ends of the section; without __shared__ variables there is none.
+# The linker names the ends of a section; without __shared__ variables there is none.
 _IMAGES = """
 #line 1 "emulator"
 extern "C" __attribute__((weak, visibility("hidden"))) unsigned char
     __start_gpucnn_shared[], __stop_gpucnn_shared[];
+extern "C" __attribute__((weak, visibility("hidden"))) gpucnn_emulator::Guard
+    *__start_gpucnn_guards[], *__stop_gpucnn_guards[];
 """
 _IMAGE = """
 static void gpucnn_call_{0}(void** args) {{ gpucnn_emulator::call({0}, args); }}
 extern "C" const gpucnn_emulator::Image gpucnn_image_{0} = {{
-    gpucnn_call_{0}, __start_gpucnn_shared, __stop_gpucnn_shared}};
+    gpucnn_call_{0}, __start_gpucnn_shared, __stop_gpucnn_shared,
+    __start_gpucnn_guards, __stop_gpucnn_guards}};
 """
+
+
+_HOUR = 3600.0
+_UNUSED = 30 * 24 * _HOUR
+"""How long a library is kept that nobody uses."""
+_MOST_BYTES = 1 << 30
+"""What the libraries may take in all; beyond it, those go that were used longest ago."""
 
 
 def cache_folder() -> Path:
@@ -54,7 +68,6 @@ def compiler() -> str:
     return found
 
 
-@cache
 def build_runtime() -> Path:
     """The library of the scheduler and the checker, which kernels link to."""
     files = sorted(_INCLUDE.glob("*.cpp"))
@@ -70,7 +83,7 @@ def build_kernel(
     runtime = build_runtime()
     text = source + _IMAGES + "".join(map(_IMAGE.format, dict.fromkeys(_KERNEL.findall(source))))
     flags = (
-        *_FLAGS, *_machine_flags(), *(_CHECKED_FLAGS if checked else ("-O2",)),
+        *_FLAGS, *_machine_flags(), *((*_CHECKED_FLAGS, *_poison()) if checked else ("-O2",)),
         *(f"-D{macro}={value}" for macro, value in macros),
         "-I", str(_INCLUDE), "-include", "gpucnn_emulator.h",
     )  # fmt: skip
@@ -89,7 +102,7 @@ def _library(
     """Compile, or find what was compiled before from the same content."""
     key = hashlib.sha256("\0".join([_version(), *flags, *content]).encode()).hexdigest()[:24]
     target = _folder() / f"{name}-{key}.so"
-    if target.exists():
+    if _used(target):
         return target
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
         built = Path(work) / target.name
@@ -102,7 +115,46 @@ def _library(
         if done.returncode:
             raise KernelError(f"g++ does not compile {name}:\n{_errors(done.stderr)}")
         built.replace(target)
+    prune(target.parent)
     return target
+
+
+def _used(library: Path) -> bool:
+    """Whether it is there; its time becomes now, so that no other process takes it away."""
+    try:
+        os.utime(library)
+    except OSError:
+        return library.exists()  # a cache that may be read alone
+    return True
+
+
+@cache
+def prune(folder: Path) -> None:
+    """Delete what nobody has used for long, then what was used longest ago until the rest fits.
+
+    Once a process.
+
+    What was used within the hour stays: another process may be about to load it. One that has
+    loaded a library keeps it, whether its file is there or not.
+    """
+    total = 0
+    for age, size, path in _by_age(folder.glob("*.so")):
+        total += size
+        if age > _UNUSED or (total > _MOST_BYTES and age > _HOUR):
+            path.unlink(missing_ok=True)
+    for age, _, work in _by_age(folder.glob("tmp*")):  # of builds that were killed
+        if age > _HOUR:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _by_age(paths: Iterable[Path]) -> list[tuple[float, int, Path]]:
+    """Seconds since each was used, its size and itself, the newest first."""
+    found, now = [], time.time()
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # another process prunes too
+            status = path.stat()
+            found.append((now - status.st_mtime, status.st_size, path))
+    return sorted(found)
 
 
 def _errors(messages: str) -> str:
@@ -121,12 +173,22 @@ def _folder() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="gpucnn-"))
+        own = Path(tempfile.mkdtemp(prefix="gpucnn-"))
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        return own
 
 
 @cache
 def _version() -> str:
     return subprocess.run([compiler(), "--version"], capture_output=True, text=True).stdout
+
+
+@cache
+def _poison() -> tuple[str, ...]:
+    """Local variables that nothing initialises begin far from 0; from g++ 12 on."""
+    flag = "-ftrivial-auto-var-init=pattern"
+    command = [compiler(), flag, "-x", "c++", "-E", os.devnull]
+    return (flag,) if subprocess.run(command, capture_output=True).returncode == 0 else ()
 
 
 @cache

@@ -16,7 +16,12 @@ from gpucnn.runtime.emulator_symbols import shared_variables, source_lines
 
 _U32, _U64, _TEXT = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_char_p
 _POISON = 0xFF
-_CHECKS = ("memcheck", "memcheck", "initcheck", "racecheck", "racecheck", "synccheck", "synccheck")
+GUARD = 256
+"""Bytes between two shared variables."""
+_CHECKS = (
+    "memcheck", "memcheck", "initcheck", "racecheck", "racecheck", "synccheck", "synccheck",
+    "racecheck", "memcheck",
+)  # fmt: skip
 ACCESSES = ("load", "store", "atomic")
 SPACES = ("global", "shared")
 
@@ -151,6 +156,10 @@ class Launch:
             return f"{access} that nothing has written, {self._near(raw)}"
         if raw.kind == 5:
             return f"a shuffle takes from {other}, which does not take part in it"
+        if raw.kind == 7:
+            return f"{access}, {self._near(raw)}, while a copy to it is on its way"
+        if raw.kind == 8:
+            return f"an asynchronous copy to what is not shared memory, {self._near(raw)}"
         where = self._place(raw.other_code, raw.other_file, raw.other_line)
         if raw.kind == 6:
             return f"{other} meets this barrier at another one, {where}"
@@ -163,10 +172,17 @@ class Launch:
     def _near(self, raw: Any) -> str:
         if raw.space == 2:
             return f"byte {raw.offset} of the dynamic shared memory"
-        if raw.space == 1:
-            for variable in shared_variables(self.library):
-                if variable.offset <= raw.offset < variable.offset + variable.size:
-                    return f"byte {raw.offset - variable.offset} of {variable.name}"
+        beyond = ""
+        for variable in shared_variables(self.library):
+            after = raw.offset - variable.offset
+            if 0 <= after < variable.size:
+                return f"byte {after} of {variable.name}"
+            if 0 <= after - variable.size < GUARD:
+                return f"{after - variable.size} bytes after {variable.name}"
+            if -GUARD <= after < 0:
+                beyond = f"{-after} bytes before {variable.name}"
+        if beyond:
+            return beyond
         address = raw.address
         if address < 2**16:
             return f"{address} bytes from a null pointer"

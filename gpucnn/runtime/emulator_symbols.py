@@ -27,6 +27,7 @@ def shared_variables(library: str) -> list[SharedVariable]:
     return [
         SharedVariable(name, int(offset, 16), int(size, 16), section)
         for offset, section, size, _, name in re.findall(pattern, text, flags=re.MULTILINE)
+        if not name.startswith("gpucnn_guard_")
     ]
 
 

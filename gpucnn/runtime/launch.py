@@ -5,120 +5,59 @@ really takes: CuPy's RawKernel checks neither count nor type, ignores strides, a
 int as long long and a float as double.
 """
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import index
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from gpucnn.errors import DeviceError, KernelError, ShapeError
-from gpucnn.runtime.source import assemble
+from gpucnn.runtime.kernel import Kernel, KernelParameter
+
+__all__ = ["Dim", "Kernel", "Launcher", "address"]
 
 Dim = tuple[int, int, int]
 
-_C_TYPES = {
-    "bool": "bool",
-    "int": "int32",
-    "uint8": "uint8",
-    "uint32": "uint32",
-    "uint64": "uint64",
-    "float": "float32",
-    "double": "float64",
-}
 MAX_THREADS = 1024
 MAX_BLOCK: Dim = (1024, 1024, 64)
 MAX_GRID: Dim = (2**31 - 1, 65535, 65535)
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """A symbol of kernels/`file`.cu, compiled with macros such as (("SCALAR", "float"),)."""
+class _Wanted:
+    """A parameter as a launch checks it: found once a kernel, for launches are many."""
 
-    file: str
-    symbol: str
-    macros: tuple[tuple[str, str], ...]
-    folder: Path | None = None
-    """Another folder than the package's, for a changed copy."""
-
-    @property
-    def source(self) -> str:
-        return _source(self.file, self.folder)
-
-    @property
-    def parameters(self) -> tuple["KernelParameter", ...]:
-        return _parameters(self.file, self.symbol, self.folder)
-
-    @property
-    def structs(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
-        """The structs of the source: name -> its fields as (name, type)."""
-        return _structs(self.file, self.folder)
-
-    def dtype(self, c_type: str) -> str | None:
-        """NumPy's name of a C type, which may be a macro; None for a struct."""
-        if c_type == "scalar_t":
-            return self.scalar
-        return _C_TYPES.get(dict(self.macros).get(c_type, c_type))
-
-    @property
-    def scalar(self) -> str:
-        return _C_TYPES[dict(self.macros).get("SCALAR", "float")]
-
-
-@dataclass(frozen=True)
-class KernelParameter:
-    """One parameter as the .cu file declares it."""
-
-    name: str
+    what: str
+    """How messages call it."""
     type: str
+    dtype: "np.dtype[Any]"
+    """Of a pointer, its elements'."""
     pointer: bool
     written: bool
-    """Whether it points to what the kernel may write."""
 
 
 @cache
-def _source(file: str, folder: Path | None) -> str:
-    return assemble(file, folder)
+def _wanted(kernel: Kernel) -> tuple[_Wanted, ...]:
+    return tuple(
+        _Wanted(f"{kernel.symbol}: {p.name}", p.type, _dtype(kernel, p), p.pointer, p.written)
+        for p in kernel.parameters
+    )
 
 
-@cache
-def _code(file: str, folder: Path | None) -> str:
-    """The source without comments."""
-    return re.sub(r"//[^\n]*", "", _source(file, folder))
-
-
-@cache
-def _parameters(file: str, symbol: str, folder: Path | None) -> tuple[KernelParameter, ...]:
-    pattern = r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?" + symbol + r"\s*\(([^)]*)\)"
-    found = re.search(pattern, _code(file, folder))
-    if found is None:
-        raise KernelError(f"kernels/{file}.cu defines no kernel {symbol}")
-    parameters = []
-    for declaration in found[1].split(","):
-        match = re.fullmatch(
-            r"\s*(const\s+)?(\w+)\s*(\*?)\s*(?:__restrict__\s+)?(\w+)\s*", declaration
+def _dtype(kernel: Kernel, parameter: KernelParameter) -> "np.dtype[Any]":
+    name = kernel.dtype(parameter.type)
+    if name is not None:
+        return np.dtype(name)
+    fields = kernel.structs.get(parameter.type)
+    if fields is None:
+        raise KernelError(
+            f"{kernel.symbol}: {parameter.name}: kernels/{kernel.file}.cu defines no struct"
+            f" {parameter.type}"
         )
-        if match is None:
-            raise KernelError(f"kernels/{file}.cu: cannot read the parameter {declaration.strip()}")
-        const, c_type, pointer, name = match.groups()
-        parameters.append(KernelParameter(name, c_type, bool(pointer), not const))
-    return tuple(parameters)
-
-
-@cache
-def _structs(file: str, folder: Path | None) -> Mapping[str, tuple[tuple[str, str], ...]]:
-    structs = {}
-    for name, body in re.findall(r"\bstruct (\w+) \{([^{}]*)\};", _code(file, folder)):
-        lines = [line.split(None, 1) for line in body.split(";") if line.strip()]
-        structs[name] = tuple(
-            (field.strip(), c_type) for c_type, fields in lines for field in fields.split(",")
-        )
-    return MappingProxyType(structs)
+    return np.dtype([(field, kernel.dtype(c_type)) for field, c_type in fields], align=True)
 
 
 def address(a: Any) -> int:
@@ -137,6 +76,10 @@ class Launcher(ABC):
 
     def is_array(self, a: Any) -> bool:
         return isinstance(a, self.xp.ndarray)
+
+    def to_numpy(self, a: Any) -> Any:
+        """An array of the device on the host; waits for the launches that write it."""
+        return a
 
     @abstractmethod
     def synchronize(self) -> None:
@@ -164,26 +107,25 @@ class Launcher(ABC):
                 f"{kernel.symbol} takes {len(wanted)} arguments"
                 f" ({', '.join(p.name for p in wanted)}), got {len(args)}"
             )
-        cast = [self._cast(kernel, p, a) for p, a in zip(wanted, args, strict=True)]
+        cast = [self._cast(w, a) for w, a in zip(_wanted(kernel), args, strict=True)]
         if 0 not in grid:
             self._launch(kernel, grid, block, cast, shared_bytes)
 
-    def _cast(self, kernel: Kernel, parameter: KernelParameter, a: Any) -> Any:
-        dtype = kernel.dtype(parameter.type)
-        what = f"{kernel.symbol}: {parameter.name}"
-        if parameter.pointer:
-            return None if a is None else self._array(what, dtype, parameter.written, a)
-        return (
-            _struct(what, kernel, parameter.type, a) if dtype is None else _scalar(what, dtype, a)
-        )
+    def _cast(self, wanted: "_Wanted", a: Any) -> Any:
+        if wanted.pointer:
+            return None if a is None else self._array(wanted, a)
+        return _struct(wanted, a) if wanted.dtype.names else _scalar(wanted.what, wanted.dtype, a)
 
-    def _array(self, what: str, dtype: str | None, written: bool, a: Any) -> Any:
+    def _array(self, wanted: "_Wanted", a: Any) -> Any:
+        what = wanted.what
         if not self.is_array(a):
             raise DeviceError(
                 f"{what} must be an array of device {self.name!r}, got {type(a).__name__}"
             )
-        if a.dtype.name != dtype or not a.dtype.isnative:
-            raise DeviceError(f"{what} must be {dtype} in native byte order, got {a.dtype.str}")
+        if a.dtype != wanted.dtype:
+            raise DeviceError(
+                f"{what} must be {wanted.dtype} in native byte order, got {a.dtype.str}"
+            )
         if not a.flags.c_contiguous:
             raise DeviceError(f"{what} must be C-contiguous, got strides {a.strides}")
         if address(a) % a.dtype.itemsize:
@@ -191,7 +133,7 @@ class Launcher(ABC):
                 f"{what} must begin at a multiple of {a.dtype.itemsize} bytes, got address"
                 f" {address(a):#x}: copy it"
             )
-        if written and isinstance(a, np.ndarray) and not a.flags.writeable:
+        if wanted.written and isinstance(a, np.ndarray) and not a.flags.writeable:
             raise DeviceError(f"{what} is written by the kernel, but is read-only: copy it")
         return a
 
@@ -211,9 +153,8 @@ def _check_sizes(kernel: Kernel, grid: Dim, block: Dim) -> None:
         raise ShapeError(f"{kernel.symbol}: a grid of {grid} is not within 0 and {MAX_GRID}")
 
 
-def _scalar(what: str, dtype: str, a: Any) -> Any:
+def _scalar(what: str, kind: "np.dtype[Any]", a: Any) -> Any:
     """A number as the C type takes it; integers are never rounded or wrapped."""
-    kind = np.dtype(dtype)
     try:
         if isinstance(a, str):
             raise TypeError
@@ -222,23 +163,20 @@ def _scalar(what: str, dtype: str, a: Any) -> Any:
                 return kind.type(float(a))
         number = index(a)
     except (TypeError, ValueError):
-        raise KernelError(f"{what} must be a number for {dtype}, got {a!r}") from None
+        raise KernelError(f"{what} must be a number for {kind}, got {a!r}") from None
     low, high = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
     if not low <= number <= high:
-        raise KernelError(f"{what} must fit into {dtype}, got {number}")
+        raise KernelError(f"{what} must fit into {kind}, got {number}")
     return kind.type(number)
 
 
-def _struct(what: str, kernel: Kernel, c_type: str, a: Any) -> Any:
+def _struct(wanted: "_Wanted", a: Any) -> Any:
     """A size-1 structured array whose fields are those of the C struct, in name, type and order."""
-    fields = kernel.structs.get(c_type)
-    if fields is None:
-        raise KernelError(f"{what}: kernels/{kernel.file}.cu defines no struct {c_type}")
     if not isinstance(a, np.ndarray) or a.dtype.names is None or a.size != 1:
-        raise KernelError(f"{what} must be a {c_type} struct, got {type(a).__name__}")
-    wanted = np.dtype([(name, kernel.dtype(field)) for name, field in fields], align=True)
-    if a.dtype != wanted:
+        raise KernelError(f"{wanted.what} must be a {wanted.type} struct, got {type(a).__name__}")
+    if a.dtype != wanted.dtype:
         raise KernelError(
-            f"{what} must be a {c_type} struct of {wanted.descr}, got {a.dtype.descr}"
+            f"{wanted.what} must be a {wanted.type} struct of {wanted.dtype.descr},"
+            f" got {a.dtype.descr}"
         )
     return a

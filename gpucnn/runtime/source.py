@@ -28,14 +28,19 @@ def kernels_folder() -> Path:
 
 
 def assemble(name: str, folder: Path | None = None) -> str:
-    """The text of kernels/`name`.cu with our own headers pasted in, each once."""
-    return "\n".join(_lines(f"{name}.cu", folder or kernels_folder(), set())) + "\n"
+    """The text of kernels/`name`.cu with our own headers pasted in, each once.
+
+    In ASCII, with a "?" for what the comments hold beyond it: CuPy writes the text to a file in the
+    encoding of the user's locale, which may be a smaller one.
+    """
+    text = "\n".join(_lines(f"{name}.cu", folder or kernels_folder(), set())) + "\n"
+    return text.encode("ascii", "replace").decode()
 
 
 def _lines(file: str, folder: Path, seen: set[str]) -> list[str]:
     seen.add(file)
     try:
-        text = (folder / file).read_text()
+        text = (folder / file).read_text(encoding="utf-8")
     except OSError as error:
         raise KernelError(f"cannot read kernels/{file}: {error.strerror}") from error
     lines = [f'#line 1 "kernels/{file}"']

@@ -26,6 +26,9 @@ class Case:
     bytes: int
     """What must be read and written at least once, in float32."""
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.shape}"
+
 
 def drawer(
     ops: Ops, dtype: str, resize: Callable[[Any, tuple[int, ...]], Any] = np.resize

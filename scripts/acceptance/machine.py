@@ -1,4 +1,4 @@
-"""What the figures were measured on. Here and in timing.py stand all uses of CuPy itself."""
+"""What the figures were measured on. Here and in timing.py stand the uses of CuPy itself."""
 
 import platform
 import shutil
@@ -52,7 +52,8 @@ def _gpu(device: str) -> dict[str, Any]:
 def _output(*command: str) -> str | None:
     if shutil.which(command[0]) is None:
         return None
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def _version(name: str) -> str | None:

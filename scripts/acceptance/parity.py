@@ -1,7 +1,9 @@
 """A device beside the cpu and the emulator, number by number, and beside itself."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from math import inf, prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from gpucnn.ops.base import Ops
 
 ROUNDING = 16
 """How many times the cpu's own float32 error a device may err: it adds in another order."""
+
+ELEMENTS = 2e6
+"""Of an input that is drawn on the host and compared there."""
 
 # Small, and each awkward in its own way: what the emulator can do, too.
 SMALL: dict[str, dict[str, Sequence[int]]] = {
@@ -38,38 +43,58 @@ def results(case: Case, ops: Ops, dtype: str) -> list[Any]:
     return [ops.to_numpy(a).copy() for a in found if a is not None]
 
 
-def parity(device: str, table: dict[str, Any], deadline: Deadline, quick: bool) -> Section:
+def parity(
+    section: Section,
+    device: str,
+    table: dict[str, Any],
+    deadline: Deadline,
+    quick: bool,
+    alone: bool,
+) -> None:
     """Each method in float32 on the emulator and the device, against the cpu.
 
     The benchmark's shapes, with two images each, run on the device alone: too much to emulate.
+    `alone` leaves the emulator out.
     """
-    section = Section("parity")
-    devices = list(dict.fromkeys(["emulator", device]))
+    devices = [device] if alone else list(dict.fromkeys(["emulator", device]))
     tested = [(case, devices) for case in cases(SMALL)]
     if not quick:
         tested += [(case, [device]) for case in cases(fewer_images(table, 2))]
-    cpu = gpucnn.get_ops("cpu")
-    opened = {}
-    for name in devices:
-        with section.guard(name):
-            opened[name] = gpucnn.get_ops(name)
-    for case, names in tested:
-        if deadline.left_out(section, f"{case.method} {case.shape}"):
-            continue
-        exact, single = results(case, cpu, "float64"), results(case, cpu, "float32")
-        for name in filter(opened.__contains__, names):
-            with section.guard(f"{case.method} {case.shape} on {name}"):
-                other = results(case, opened[name], "float32")
-                row = {"method": case.method, "shape": case.shape, "device": name}
-                row |= compare(other, single, exact)
-                section.add(row, failed=not row["agrees"])
-    return section
+    cpu, opened = gpucnn.get_ops("cpu"), {name: gpucnn.get_ops(name) for name in devices}
+    pieces = [Compared(case, name) for case, names in tested for name in names]
+
+    def compared(piece: Compared) -> None:
+        exact, single = expected(piece.case)
+        row = {"method": piece.case.method, "shape": piece.case.shape, "device": piece.device}
+        row |= compare(results(piece.case, opened[piece.device], "float32"), single, exact)
+        section.add(row, failed=not row["agrees"])
+
+    @lru_cache(maxsize=1)
+    def expected(case: Case) -> tuple[list[Any], list[Any]]:
+        return results(case, cpu, "float64"), results(case, cpu, "float32")
+
+    section.each(pieces, compared, deadline, lambda: gpucnn.get_ops(device))
 
 
-def fewer_images(table: dict[str, Any], most: int) -> dict[str, Any]:
-    """The table's shapes with at most so many images."""
+class Compared(NamedTuple):
+    """A case on a device."""
+
+    case: Case
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.case} on {self.device}"
+
+
+def fewer_images(table: dict[str, Any], most: int, elements: float = inf) -> dict[str, Any]:
+    """The table's shapes with at most so many images, and two or no more than so many elements."""
+
+    def fewer(sizes: Sequence[int], image: Sequence[int]) -> tuple[int, ...]:
+        fitting = max(2, elements // max(1, prod(image)))
+        return (int(min(sizes[0], most, fitting)), *sizes[1:])
+
     return {
-        kind: {name: (min(sizes[0], most), *sizes[1:]) for name, sizes in rows.items()}
+        kind: {name: fewer(sizes, sizes[1:4]) for name, sizes in rows.items()}
         for kind, rows in table.items()
         if kind != "arenas"
     }
@@ -109,16 +134,17 @@ def _ordered(a: Any) -> Any:
     return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
 
 
-def determinism(device: str, table: dict[str, Any], deadline: Deadline, quick: bool) -> Section:
+def determinism(
+    section: Section, device: str, table: dict[str, Any], deadline: Deadline, quick: bool
+) -> None:
     """Each method twice: the same bits. Sixteen images are enough for sums to be split."""
-    section = Section("determinism")
     ops = gpucnn.get_ops(device)
-    for case in cases(SMALL if quick else fewer_images(table, 16)):
-        if deadline.left_out(section, f"{case.method} {case.shape}"):
-            continue
-        with section.guard(f"{case.method} {case.shape}"):
-            first, second = (results(case, ops, "float32") for _ in range(2))
-            same = all(a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True))
-            row = {"method": case.method, "shape": case.shape, "same_bits": same}
-            section.add(row, failed=not same)
-    return section
+
+    def repeated(case: Case) -> None:
+        first, second = (results(case, ops, "float32") for _ in range(2))
+        same = all(a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True))
+        row = {"method": case.method, "shape": case.shape, "same_bits": same}
+        section.add(row, failed=not same)
+
+    shapes = SMALL if quick else fewer_images(table, 16, ELEMENTS) | {"arenas": SMALL["arenas"]}
+    section.each(cases(shapes), repeated, deadline, lambda: gpucnn.get_ops(device))

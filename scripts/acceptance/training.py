@@ -11,25 +11,28 @@ from gpucnn.build.objects import build_loss, build_model, build_optimizer
 from gpucnn.config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+NETWORKS = (("mnist_lenet", 64, 20), ("cifar10_resnet20", 32, 10))
+"""config, images a step, steps"""
+
 LEARNING_RATE = 0.01
 TOLERANCE = 1e-3
 """Of the first loss: rounding that some steps have passed on. A wrong gradient differs by more."""
 
 
-def training(device: str, deadline: Deadline, quick: bool) -> Section:
+def training(section: Section, device: str, deadline: Deadline, quick: bool) -> None:
     """The loss curves of the device and the cpu, step by step."""
-    section = Section("training")
-    networks = (("mnist_lenet", 8, 3),) if quick else ()
-    for name, batch, steps in networks or (("mnist_lenet", 64, 20), ("cifar10_resnet20", 32, 10)):
-        if deadline.left_out(section, name):
-            continue
+    networks = (("mnist_lenet", 8, 3),) if quick else NETWORKS
+
+    def trained(network: tuple[str, int, int]) -> None:
+        name, batch, steps = network
         here, there = (curve(name, where, batch, steps, deadline) for where in (device, "cpu"))
         apart = max(abs(a - b) / there[0] for a, b in zip(here, there, strict=False))
         row = {"network": name, "batch": batch, "steps": steps, "apart": apart}
         row |= {"losses": here, "cpu_losses": there}
         finished = len(here) == len(there) == steps
         section.add(row, failed=not (finished and apart <= TOLERANCE))
-    return section
+
+    section.each(networks, trained, deadline, lambda: gpucnn.get_ops(device))
 
 
 def curve(name: str, device: str, batch: int, steps: int, deadline: Deadline) -> list[float]:

@@ -11,12 +11,15 @@ from gpucnn.runtime.emulator import EmulatorLauncher
 
 
 class PoisonedOps(KernelOps):
-    """Results and workspaces begin as NaN: what a kernel leaves out shows, whatever memory held."""
+    """Results and workspaces begin as poison: what a kernel leaves out shows, whatever memory held.
+
+    Every byte is 0xFF, which is NaN, -1, or 255. Checked mode takes just that for what nothing has
+    written; of any other poison it would think that the host had.
+    """
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         out = super().empty(shape, dtype)
-        poison = {"f": np.nan, "b": True}.get(out.dtype.kind)
-        out[...] = np.iinfo(out.dtype).max if poison is None else poison
+        out.reshape(-1).view(np.uint8)[...] = 0xFF
         return out
 
 

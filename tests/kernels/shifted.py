@@ -1,5 +1,6 @@
 """Arrays that begin off the 16 bytes of a vector, and what must not change with them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +12,26 @@ from tests.kernels.devices import PoisonedOps
 
 def shifted(a: np.ndarray) -> np.ndarray:
     """A C-contiguous copy that begins one element after a multiple of 16 bytes."""
-    period = 16 // a.itemsize
-    flat = np.empty(a.size + period, a.dtype)
-    start = (1 - flat.ctypes.data // a.itemsize) % period
-    copy = flat[start : start + a.size].reshape(a.shape)
+    copy = _within(np.empty(a.size + _period(a.dtype), a.dtype), a.shape)
     copy[...] = a
     return copy
+
+
+def _period(dtype: Any) -> int:
+    return 16 // np.dtype(dtype).itemsize
+
+
+def _within(flat: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """The part of `flat`, a period longer, that begins at such a place."""
+    start = (1 - flat.ctypes.data // flat.itemsize) % _period(flat.dtype)
+    return flat[start : start + math.prod(shape)].reshape(shape)
 
 
 class ShiftedOps(PoisonedOps):
     """Results and workspaces begin there too."""
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        return shifted(super().empty(shape, dtype))
+        return _within(super().empty((math.prod(shape) + _period(dtype),), dtype), shape)
 
 
 def assert_same_bits(first: list[np.ndarray], second: list[np.ndarray]) -> None:

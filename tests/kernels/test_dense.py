@@ -217,22 +217,30 @@ def test_squared_error_does_not_depend_on_alignment(emulator: Ops, dtype: str) -
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "check",
     [
-        lambda ops: check_linear(ops, 33, 36, 34),
-        lambda ops: check_linear(ops, 1, 600, 5),
-        lambda ops: check_linear(ops, 600, 3, 5),
-        lambda ops: check_linear(ops, 0, 4, 3),
-        lambda ops: check_cross_entropy(ops, normal((9, 33), "float32"), 0.1, "mean"),
-        lambda ops: check_cross_entropy(ops, normal((2, 1100), "float32"), 0.1, "mean"),
-        check_wrong_labels,
-        lambda ops: check_squared_error(ops, (3, 1111), "float32", "mean"),
+        lambda ops, dtype: check_linear(ops, 33, 36, 34, dtype),
+        lambda ops, dtype: check_linear(ops, 1, 600, 5, dtype),
+        lambda ops, dtype: check_linear(ops, 600, 3, 5, dtype),
+        lambda ops, dtype: check_linear(ops, 0, 4, 3, dtype),
+        lambda ops, dtype: check_cross_entropy(ops, normal((9, 33), dtype), 0.1, "mean"),
+        lambda ops, dtype: check_cross_entropy(ops, normal((2, 1100), dtype), 0.1, "mean"),
+        lambda ops, dtype: check_wrong_labels(ops),
+        lambda ops, dtype: check_squared_error(ops, (3, 1111), dtype, "mean"),
     ],
 )
-def test_every_access_is_sound(check: Callable[[Ops], None]) -> None:
+def test_every_access_is_sound(check: Callable[[Ops, str], None], dtype: str) -> None:
     """No access out of bounds, misaligned or uninitialised, no race, no barrier missed."""
-    check(poisoned(checked=True))
+    check(poisoned(checked=True), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+def test_every_access_of_chunks_is_sound(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partial sums of 2,600 elements, added by several blocks."""
+    force(monkeypatch, 32, 16)
+    check_linear(poisoned(checked=True), 50, 97, 52, dtype)
 
 
 def random(*shapes: tuple[int, ...]) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """The dropout and update kernels where they loop: several blocks, several turns, odd ends."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,31 @@ def check_reductions(ops: Ops, dtype: str, size: int = 5003) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_reductions_over_several_blocks(ops: Ops, dtype: str) -> None:
     check_reductions(ops, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "check",
+    [
+        *(lambda ops, dtype, n=n: dropout.check_dropout(ops, (n,), dtype, 0.3, KEY)
+          for n in (0, 1, 1031)),
+        lambda ops, dtype: check_channels(ops, 1031, (1, 3), dtype),
+        lambda ops, dtype: dropout.test_drop_block2d(ops, dtype, 0.3, 3, KEY),
+        test_blocks_of_cells_over_several_blocks_of_threads,
+        dropout.test_backward,
+        *(lambda ops, dtype, m=method: test_an_update_agrees_with_the_cpu(ops, m, dtype)
+          for method in UPDATES),
+        lambda ops, dtype: check_clipping(ops, 5003, dtype),
+        lambda ops, dtype: check_clipping(ops, 1, dtype),
+        lambda ops, dtype: check_reductions(ops, dtype),
+    ],
+)  # fmt: skip
+def test_every_access_is_sound(
+    check: Callable[[Ops, str], None], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No access out of bounds or uninitialised, and no race, of two blocks that take turns."""
+    monkeypatch.setattr(base, "GRID_STRIDE_BLOCKS", 2)
+    check(poisoned(checked=True), dtype)
 
 
 def test_the_split_depends_on_the_count_alone() -> None:

@@ -170,16 +170,22 @@ def test_joins_of_unaligned_arrays_and_small_grids(
 @pytest.mark.parametrize(
     "check",
     [
-        *(lambda ops, name=name: check_tails(ops, name, [1, 9, 1025]) for name in ACTIVATIONS),
+        *(lambda ops, name=name: check_tails(ops, name, [0, 1, 9, 1025]) for name in ACTIVATIONS),
         check_add,
         lambda ops: check_softmax(ops, 9, 33),
         lambda ops: check_softmax(ops, 2, 1100),
+        lambda ops: check_softmax(ops, 3, 33, "float64"),
         lambda ops: check_join(ops, (2, 4, 2), 1),
         lambda ops: check_join(ops, (4, 0, 4), 4),
+        lambda ops: check_join(ops, (300, 33), 4),
+        lambda ops: check_join(ops, (301, 33), 3, "float64"),
     ],
 )
-def test_every_access_is_sound(check: Callable[[Ops], None]) -> None:
+def test_every_access_is_sound(
+    check: Callable[[Ops], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No access out of bounds, misaligned or uninitialised, no race, no barrier missed."""
+    monkeypatch.setattr(base, "GRID_STRIDE_BLOCKS", 2)
     check(poisoned(checked=True))
 
 

@@ -1,5 +1,7 @@
 """What is special to batch norm's kernels: chunks and their merge, vectors, blocks in any order."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,24 @@ def test_the_same_bits_in_any_order_of_blocks(dtype: str, order: int | None) -> 
 
 def test_arrays_that_begin_between_vectors(dtype: str) -> None:
     assert_same_bits(passes(poisoned(), dtype), passes(ShiftedOps(EmulatorLauncher()), dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_shapes,
+        check_merge,
+        lambda ops, dtype: check_batch_norm(ops, (2, base.THREADS + 3, 1, 2), dtype, train=False),
+    ],
+    ids=["shapes", "merge", "more channels than threads"],
+)
+def test_every_access_is_sound(
+    check: Callable[[PoisonedOps, str], None], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No access out of bounds or uninitialised, and no race, of two blocks that take turns."""
+    monkeypatch.setattr(base, "GRID_STRIDE_BLOCKS", 2)
+    check(poisoned(checked=True), dtype)
 
 
 def check_statistics_are_constant(ops: PoisonedOps, dtype: str) -> None:

@@ -1,5 +1,6 @@
 """What is special to the pools' kernels: blocks, paths by geometry, cells that no window covers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,34 @@ def check_large_windows(ops: PoisonedOps, dtype: str = "float32") -> None:
 
 def test_large_windows(dtype: str) -> None:
     check_large_windows(poisoned(), dtype)
+
+
+def check_hazards(ops: PoisonedOps, dtype: str = "float32") -> None:
+    """Of every pool: strides of 2 and 3, dilation, overlap, ties, NaN, batches of 0 and 1."""
+    for shape, kw in (SHAPES | DILATED).values():
+        for kind in ("ties", "nan"):
+            for tie_break in TIE_BREAKS:
+                check_max(ops, values(shape, dtype, kind), kw, tie_break)
+        if "dilation" not in kw:
+            for include_pad in (True, False):
+                check_avg(ops, normal(shape, dtype), kw, include_pad)
+        if not {"dilation", "padding", "ceil_mode"} & kw.keys():
+            for p in (1, 2, 3):
+                check_lp(ops, normal(shape, dtype), kw, p)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check_cells_left, check_blocks, check_large_windows, check_hazards],
+    ids=lambda check: check.__name__,
+)
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+def test_every_access_is_sound(
+    check: Callable[[PoisonedOps, str], None], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No access out of bounds or uninitialised, and no race, of two blocks that take turns."""
+    monkeypatch.setattr(pooling, "GRID_STRIDE_BLOCKS", 2)
+    check(poisoned(checked=True), dtype)
 
 
 def passes(ops: PoisonedOps, dtype: str) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gpucnn
 from gpucnn.errors import ConfigError, DeviceError, GpucnnError, ShapeError
 from gpucnn.ops.base import Ops
 from tests.ops.harness import normal
@@ -160,9 +161,10 @@ def test_mixed_floats(ops: Ops, method: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("method", "name"), [pair for pair in ARGUMENTS if pair != ("max_pool2d_backward", "argmax")]
 )
-def test_foreign_byte_order(ops: Ops, method: str, name: str) -> None:
-    if ops.name != "cpu":
-        pytest.skip("a device array has the device's byte order")
+@pytest.mark.parametrize("device", ["cpu", "emulator"])
+def test_foreign_byte_order(device: str, method: str, name: str) -> None:
+    """An array of a GPU has the GPU's byte order."""
+    ops = gpucnn.get_ops(device)
     given = host_arrays(method)[name]
     refuse(ops, method, {name: given.astype(given.dtype.newbyteorder())}, DeviceError, name, ">")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 
 class CUDARuntimeError(RuntimeError):
-    pass
+    status = 1
 
 
 class CUDADriverError(RuntimeError):
@@ -37,12 +37,14 @@ class FakeCupy:
 
         class Array(np.ndarray):
             device_id = 0
+            __cuda_array_interface__ = None
 
             @property
             def device(self) -> Any:
                 return SimpleNamespace(id=self.device_id)
 
             def get(self) -> np.ndarray:
+                fake._touch()
                 return np.array(self)
 
         class Device:
@@ -68,10 +70,13 @@ class FakeCupy:
         class RawModule:
             def __init__(self, *, code: str, options: tuple[str, ...], backend: str) -> None:
                 assert backend == "nvrtc"
-                fake._touch()
-                fake.modules.append((code, options))
+                self.text = code, options
 
             def get_function(self, symbol: str) -> "Function":
+                # CuPy compiles at the first symbol, and keeps modules by text and options.
+                fake._touch()
+                if self.text not in fake.modules:
+                    fake.modules.append(self.text)
                 return Function(symbol)
 
         class Function:
@@ -82,6 +87,9 @@ class FakeCupy:
 
             def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int) -> None:
                 fake._touch()
+                assert type(grid) is type(block) is type(args) is tuple
+                for a in args:
+                    assert isinstance(a, (Array, np.generic)) or a.size == 1, type(a)
                 assert shared_mem <= self.max_dynamic_shared_size_bytes
                 fake.launches.append(
                     {"symbol": self.symbol, "grid": grid, "block": block, "args": args,
@@ -94,13 +102,21 @@ class FakeCupy:
             Device=Device,
             runtime=SimpleNamespace(
                 CUDARuntimeError=CUDARuntimeError,
-                getDeviceCount=lambda: fake._touch() or devices,
+                getDeviceCount=lambda: fake._count(devices),
                 **{name: lambda value=value: value for name, value in version.items()},
             ),
             driver=SimpleNamespace(CUDADriverError=CUDADriverError),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             compiler=SimpleNamespace(CompileException=CompileException),
         )
+
+    def _count(self, devices: int) -> int:
+        self._touch()
+        if not devices:
+            error = CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+            error.status = 100
+            raise error
+        return devices
 
     def _touch(self) -> None:
         if self.fail is not None:

@@ -3,6 +3,7 @@
 That CuPy and the driver take what is recorded here can only be seen on a GPU.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 import gpucnn
+from gpucnn.cli import main
 from gpucnn.errors import DeviceError, KernelError, ShapeError
-from gpucnn.runtime import cuda, cuda_checks
+from gpucnn.runtime import cuda, cuda_checks, registry, source
 from gpucnn.runtime.cuda import CudaLauncher
 from gpucnn.runtime.launch import Kernel
 from tests.runtime import fake_cupy
@@ -25,7 +27,7 @@ ONE = (1, 1, 1)
 @pytest.fixture(autouse=True)
 def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.delenv("CUPY_CACHE_IN_MEMORY", raising=False)
+    monkeypatch.setenv("CUPY_CACHE_IN_MEMORY", "0")
     monkeypatch.setattr(cuda_checks, "DISTRIBUTIONS", ())
 
 
@@ -54,11 +56,32 @@ def test_the_text_and_the_options_of_a_compilation(cupy: FakeCupy) -> None:
     assert '#include "' not in text, "CuPy's cache would not see an edited header"
 
 
+@pytest.mark.parametrize("file", registry.files())
+def test_the_text_is_ascii_whatever_the_comments_hold(file: str) -> None:
+    """CuPy writes it to a file in the locale's encoding."""
+    assert source.assemble(file).isascii()
+
+
 def test_a_file_is_compiled_once_for_its_symbols(cupy: FakeCupy) -> None:
     launcher = CudaLauncher()
     for symbol in ("all_finite", "all_finite_partial", "all_finite"):
         launcher.compile(Kernel("all_finite", symbol, RELU.macros))
     assert len(cupy.modules) == 1
+
+
+def test_another_launcher_compiles_nothing_again(cupy: FakeCupy) -> None:
+    """CuPy keeps modules by text and options for the process, and by them on disk."""
+    for _ in range(2):
+        CudaLauncher().compile(RELU)
+    assert len(cupy.modules) == 1
+
+
+def test_the_command_builds_ahead(cupy: FakeCupy, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kernels", "build", "max_abs", "relu_forward", "--device", "cuda:1"]) == 0
+    assert "4 builds of kernels are compiled for cuda:1" in capsys.readouterr().out
+    assert {options[1] for _, options in cupy.modules} == {"-DSCALAR=float", "-DSCALAR=double"}
+    assert len(cupy.modules) == 4
+    assert cupy.launches == []
 
 
 def test_a_launch(cupy: FakeCupy) -> None:
@@ -233,12 +256,70 @@ def test_a_launch_that_fails(cupy: FakeCupy) -> None:
         launcher.synchronize()
 
 
+def test_an_error_that_a_copy_brings(cupy: FakeCupy) -> None:
+    ops = gpucnn.get_ops("cuda")
+    x = ops.zeros((2,), "float32")
+    assert type(ops.to_numpy(x)) is np.ndarray
+    cupy.fail = fake_cupy.CUDARuntimeError("cudaErrorIllegalAddress")
+    with pytest.raises(KernelError, match=r"copying from device 'cuda' \(sm_90\).*earlier launch"):
+        ops.to_numpy(x)
+
+
+def test_out_of_memory_without_a_pool(cupy: FakeCupy) -> None:
+    launcher = CudaLauncher()
+    cupy.fail = fake_cupy.CUDARuntimeError("cudaErrorMemoryAllocation")
+    cupy.fail.status = 2
+    with pytest.raises(DeviceError, match=r"\(2, 3\) wants 0\.0 MiB.*lower data\.batch_size"):
+        launcher.xp.zeros((2, 3), "float32")
+    cupy.fail = fake_cupy.CUDARuntimeError("cudaErrorLaunchFailure")
+    with pytest.raises(KernelError, match=r"LaunchFailure.*earlier launch"):
+        launcher.xp.zeros((2, 3), "float32")
+
+
+def test_an_array_that_another_library_holds_on_the_gpu(cupy: FakeCupy) -> None:
+    """It is handed to CuPy, never to NumPy, which cannot read it."""
+
+    class Tensor:
+        __cuda_array_interface__ = None
+        shape, dtype = (3,), "torch.float32"
+
+        def __array__(self, *arguments: Any, **options: Any) -> np.ndarray:
+            if not cupy.active[1:]:
+                raise TypeError("can't convert a CUDA tensor to numpy")
+            return np.arange(3, dtype="float32")
+
+    ops = gpucnn.get_ops("cuda:1")
+    x = ops.asarray(Tensor(), "float64")
+    assert ops.is_array(x)
+    assert (x.dtype, x.tolist()) == ("float64", [0, 1, 2])
+
+
 def test_an_unwritable_cache_is_not_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, cupy: Any
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    monkeypatch.setenv("CUPY_CACHE_IN_MEMORY", "0")
+    at_import = []
+
+    def load(name: str) -> Any:
+        at_import.append(os.environ["CUPY_CACHE_DIR"])
+        return cupy
+
+    monkeypatch.setattr(cuda.importlib, "import_module", load)
     CudaLauncher()
-    assert cuda_checks.os.environ["CUPY_CACHE_IN_MEMORY"] == "1"
-    assert "cannot be written" in caplog.text
+    assert os.environ["CUPY_CACHE_IN_MEMORY"] == "1"
+    # Importing cupy makes the folder it is told, and fails where it cannot.
+    assert os.path.isdir(at_import[0])
+    assert "cannot be written (Not a directory)" in caplog.text
+    assert "CUPY_CACHE_DIR" in caplog.text
+
+
+def test_a_disk_that_is_full_is_not_an_error(
+    cupy: FakeCupy, caplog: pytest.LogCaptureFixture
+) -> None:
+    launcher = CudaLauncher()
+    cupy.fail = OSError(28, "No space left on device")
+    launcher.compile(RELU)
+    assert os.environ["CUPY_CACHE_IN_MEMORY"] == "1"
+    assert "cannot be written (No space left on device)" in caplog.text
+    assert len(cupy.modules) == 1

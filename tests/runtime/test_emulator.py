@@ -1,7 +1,9 @@
 """The emulator: kernels from .cu files run on NumPy arrays, and its builds."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from gpucnn.errors import DeviceError, KernelError
-from gpucnn.runtime import emulator_build
+from gpucnn.runtime import emulator, emulator_build
 from gpucnn.runtime.emulator import EmulatorLauncher
 from gpucnn.runtime.launch import Kernel
 from tests.runtime.examples import FOLDER, example, launcher
@@ -19,11 +21,11 @@ from tests.runtime.examples import FOLDER, example, launcher
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache folder of the test's own."""
     monkeypatch.setenv("GPUCNN_CACHE", str(tmp_path / "cache"))
-    for cached in (emulator_build._folder, emulator_build.build_runtime, emulator_build.compiler):
+    for cached in (emulator_build._folder, emulator_build.compiler):
         cached.cache_clear()
     yield tmp_path / "cache"
     monkeypatch.undo()
-    for cached in (emulator_build._folder, emulator_build.build_runtime, emulator_build.compiler):
+    for cached in (emulator_build._folder, emulator_build.compiler):
         cached.cache_clear()
 
 
@@ -135,6 +137,57 @@ def test_processes_that_build_at_once_all_run(empty_cache: Path) -> None:
     assert [process.wait() for process in running] == [0, 0]
     assert len(list(empty_cache.glob("block_sum-*.so"))) == 1
     assert len(list(empty_cache.iterdir())) == 2  # the runtime and the kernel, and no leftovers
+
+
+def aged(folder: Path, ages: dict[str, float], size: int = 1) -> Path:
+    """Libraries last used so many hours ago."""
+    folder.mkdir()
+    for name, hours in ages.items():
+        (folder / name).write_bytes(bytes(size))
+        then = time.time() - 3600 * hours
+        os.utime(folder / name, (then, then))
+    return folder
+
+
+def test_what_nobody_uses_is_pruned(tmp_path: Path) -> None:
+    folder = aged(tmp_path / "cache", {"a.so": 0, "b.so": 29 * 24, "c.so": 31 * 24, "d": 10**4})
+    (folder / "tmpold").mkdir()
+    (folder / "tmpnew").mkdir()
+    os.utime(folder / "tmpold", (0, 0))
+    emulator_build.prune(folder)
+    assert {path.name for path in folder.iterdir()} == {"a.so", "b.so", "d", "tmpnew"}
+
+
+def test_a_full_cache_loses_what_was_used_longest_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ages = {f"{hours}.so": hours for hours in (0.0, 0.5, 2.0, 3.0, 4.0)}
+    for name, most, kept in (("some", 30, 3), ("recent", 5, 2)):
+        monkeypatch.setattr(emulator_build, "_MOST_BYTES", most)
+        folder = aged(tmp_path / name, ages, size=10)
+        emulator_build.prune(folder)
+        assert sorted(path.name for path in folder.iterdir()) == sorted(ages)[:kept]
+
+
+def test_pruning_beside_another_process_that_prunes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = aged(tmp_path / "cache", {"a.so": 0, "b.so": 31 * 24})
+    there = [*folder.iterdir(), folder / "gone.so"]
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(there if "so" in pattern else ()))
+    emulator_build.prune(folder)
+    assert [path.name for path in folder.iterdir()] == ["a.so"]
+
+
+def test_a_use_makes_a_library_young(empty_cache: Path) -> None:
+    x, y = np.ones(32, np.float32), np.zeros(1, np.float32)
+    for _ in range(2):
+        emulator.load.cache_clear()
+        launcher().launch(example("block_sum"), (1, 1, 1), (32, 1, 1), [x, y])
+        for library in empty_cache.glob("*.so"):
+            assert time.time() - library.stat().st_mtime < 600
+            os.utime(library, (0, 0))
+    assert len(list(empty_cache.glob("*.so"))) == 2  # the kernel, and the runtime it links to
 
 
 def test_a_changed_header_is_a_new_build(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Checked mode: each kernel of tests/runtime/kernels shows one hazard, and clean when FIXED."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from gpucnn.errors import KernelError
 from gpucnn.runtime.emulator import EmulatorLauncher
 from gpucnn.runtime.emulator_build import build_kernel
+from gpucnn.runtime.emulator_checked import GUARD
 from gpucnn.runtime.emulator_symbols import shared_variables
 from gpucnn.runtime.launch import Kernel
 from gpucnn.runtime.source import kernels_folder
@@ -22,6 +24,7 @@ HAZARDS = [
     ("divergent_barrier", "synccheck", 13, "meets this barrier at another one"),
     ("read_outside", "memcheck", 9, "load of 4 bytes outside of every array"),
     ("write_outside", "memcheck", 9, "store of 4 bytes outside of every array"),
+    ("next_variable", "memcheck", 17, "0 bytes after twice"),
     ("null_pointer", "memcheck", 8, "0 bytes from a null pointer"),
     ("misaligned", "memcheck", 10, "which is not a multiple of 16"),
     ("uninitialised_shared", "initcheck", 11, "byte 0 of tile"),
@@ -150,12 +153,15 @@ def test_a_launch_after_a_failed_one_is_clean() -> None:
     "path", sorted({*kernels_folder().glob("*.cu"), *FOLDER.glob("*.cu")}), ids=lambda p: p.stem
 )
 def test_every_shared_variable_lies_in_the_section_of_shared_memory(path: Path) -> None:
-    # g++ drops the section in templates without a word: such a variable would not be checked.
+    # g++ drops the section in templates without a word: such a variable would not be checked. And
+    # an index that runs out of one variable must not run into the next.
     if "__shared__" not in path.read_text():
         pytest.skip("no __shared__ variable")
     macros = (("SCALAR", "float"), ("FIXED", "1"))[: 2 if path.parent == FOLDER else 1]
     kernel = Kernel(path.stem, path.stem, macros, path.parent)
-    library = build_kernel(path.stem, kernel.source, kernel.macros, checked=False)
-    variables = shared_variables(str(library))
+    library = build_kernel(path.stem, kernel.source, kernel.macros, checked=True)
+    variables = sorted(shared_variables(str(library)), key=lambda variable: variable.offset)
     assert variables
     assert {variable.section for variable in variables} == {"gpucnn_shared"}
+    for one, other in pairwise(variables):
+        assert other.offset - (one.offset + one.size) >= GUARD, (one.name, other.name)

@@ -70,8 +70,10 @@ class ArrayOps(ABC):
 
     def not_an_array(self, name: str, a: Any) -> DeviceError:
         """The error for an argument that is not this device's array."""
+        gpu = getattr(getattr(a, "device", None), "id", None)
+        where = "" if gpu is None else f" of cuda:{gpu}"
         return DeviceError(
-            f"{name} must be an array of device {self.name!r}, got {type(a).__name__}:"
+            f"{name} must be an array of device {self.name!r}, got {type(a).__name__}{where}:"
             f" convert it with ops.asarray({name})"
         )
 

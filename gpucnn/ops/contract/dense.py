@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from gpucnn.errors import ShapeError
 from gpucnn.ops.contract.arrays import Array, ArrayOps, choice, number
+from gpucnn.ops.shapes import check_elements
 
 REDUCTIONS = ("mean", "sum")
 
@@ -121,6 +122,7 @@ class DenseOps(ArrayOps):
             raise ShapeError(
                 f"x has {x.shape[1]} features, but w of shape {w.shape} takes {w.shape[1]}"
             )
+        check_elements("y", (x.shape[0], w.shape[0]))
 
     @abstractmethod
     def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array: ...

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.errors import DeviceError
 from gpucnn.ops.contract.arrays import Array, ArrayOps
-from gpucnn.runtime.launch import Dim, Kernel, Launcher
+from gpucnn.runtime.launch import Dim, Kernel, Launcher, address
 
 SCALARS = {"float32": "float", "float64": "double"}
 
@@ -28,7 +29,7 @@ class KernelArrayOps(ArrayOps):
         return self.launcher.xp.asarray(a, dtype=dtype, order="C")
 
     def to_numpy(self, a: Array) -> Any:
-        return a if isinstance(a, np.ndarray) else a.get()
+        return self.launcher.to_numpy(a)
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         return self.launcher.xp.empty(tuple(shape), dtype)
@@ -41,6 +42,15 @@ class KernelArrayOps(ArrayOps):
 
     def is_array(self, a: Any) -> bool:
         return self.launcher.is_array(a)
+
+    def _check(self, name: str, a: Any, **wanted: Any) -> None:
+        """And where it begins: a launch would refuse it, but another may have run before that."""
+        super()._check(name, a, **wanted)
+        if address(a) % a.dtype.itemsize:
+            raise DeviceError(
+                f"{name} must begin at a multiple of {a.dtype.itemsize} bytes, got address"
+                f" {address(a):#x}: copy it"
+            )
 
     def _launch(
         self,

@@ -1,7 +1,6 @@
 // Checked mode: sees every load and store of a kernel and finds what a GPU would not tell.
 //
-// The kernel is compiled with -fsanitize=thread, which calls __tsan_read4(address) and its kin before
-// each access. Here they are ours.
+// gpucnn_access.cpp tells it of each access, the scheduler of what orders them.
 #include <dlfcn.h>
 #include <link.h>
 
@@ -15,6 +14,7 @@
 #include "gpucnn_metrics.h"
 #include "gpucnn_races.h"
 #include "gpucnn_scheduler.h"
+#include "gpucnn_shared.h"
 
 namespace gpucnn_emulator {
 namespace {
@@ -27,18 +27,6 @@ std::vector<std::vector<Cell>> cells;  // of each region
 std::vector<Finding> findings;
 std::map<std::tuple<Kind, std::uint32_t, std::uint32_t>, std::size_t> known;
 
-struct SharedSpace {
-    std::uint64_t begin = 0, end = 0;
-    std::vector<unsigned char> initialised;
-    std::vector<Cell> cells;
-
-    void set(const unsigned char* first, std::size_t size) {
-        begin = reinterpret_cast<std::uint64_t>(first);
-        end = begin + size;
-        initialised.assign(size, 0);
-        cells.assign(size, Cell{});
-    }
-};
 SharedSpace shared[2];  // the __shared__ variables, the dynamic shared memory
 std::uint64_t code_begin;
 
@@ -67,6 +55,7 @@ Finding at(Kind kind, Access access, std::uint64_t address, std::uint32_t size, 
     Finding f{};
     f.kind = kind, f.access = access, f.address = address, f.size = size, f.code = code;
     f.thread = thread_index(*running);
+    f.offset = address - code_begin;
     return f;
 }
 
@@ -87,15 +76,20 @@ int find_constant(dl_phdr_info* info, std::size_t, void* wanted) {
 void check_initialised(Finding finding, unsigned char* initialised, bool host_may_write) {
     const unsigned char* value = reinterpret_cast<const unsigned char*>(finding.address);
     for (std::uint32_t i = 0; i < finding.size; ++i) {
+        if (initialised[i] == Awaited) {
+            finding.kind = Kind::OnItsWay;
+            report(finding);
+            break;
+        }
         if (finding.access == Access::Store) {
-            initialised[i] = 1;
+            initialised[i] = Written;
         } else if (!initialised[i] && !(host_may_write && value[i] != kPoison)) {
             finding.kind = Kind::Uninitialised;
             report(finding);
             break;
         }
     }
-    if (finding.access == Access::Atomic) std::memset(initialised, 1, finding.size);
+    if (finding.access == Access::Atomic) std::memset(initialised, Written, finding.size);
 }
 
 void check_race(const Finding& finding, Cell* first, Cell* last) {
@@ -114,6 +108,20 @@ void check_race(const Finding& finding, Cell* first, Cell* last) {
     }
 }
 
+SharedSpace* space_of(std::uint64_t address, std::uint32_t size) {
+    for (SharedSpace& s : shared)
+        if (s.holds(address, size)) return &s;
+    return nullptr;
+}
+
+std::uint32_t code_of(void* caller) {
+    return std::uint32_t(reinterpret_cast<std::uint64_t>(caller) - 1 - code_begin);
+}
+
+}  // namespace
+
+namespace checker {
+
 void access(const void* where, std::uint32_t size, Access kind, bool aligned, void* caller) {
     if (!checking) return;
     const std::uint64_t address = reinterpret_cast<std::uint64_t>(where), end = address + size;
@@ -124,7 +132,7 @@ void access(const void* where, std::uint32_t size, Access kind, bool aligned, vo
     if (within(&gpucnn_indices, sizeof gpucnn_indices)) return;
     if (within(running->worker->stack, kStackBytes)) return;
     if (within(fibers.data(), fibers.size() * sizeof(Fiber))) return;
-    const std::uint32_t code = std::uint32_t(reinterpret_cast<std::uint64_t>(caller) - 1 - code_begin);
+    const std::uint32_t code = code_of(caller);
     Finding finding = at(Kind::Outside, kind, address, size, code);
     const auto end_with = [&](Kind what) {
         Finding f = finding;
@@ -134,14 +142,13 @@ void access(const void* where, std::uint32_t size, Access kind, bool aligned, vo
         end_thread();
     };
     if (aligned && address % size) return end_with(Kind::Misaligned);
-    for (SharedSpace& s : shared) {
-        if (address < s.begin || end > s.end) continue;
-        const std::size_t offset = address - s.begin;
-        finding.space = &s == shared ? 1 : 2;
-        finding.offset = &s == shared ? address - code_begin : offset;
+    if (SharedSpace* const s = space_of(address, size)) {
+        const std::size_t offset = address - s->begin;
+        finding.space = s == shared ? 1 : 2;
+        if (finding.space == 2) finding.offset = offset;
         metrics::note(Space::Shared, kind, code, size, offset, *running);
-        check_race(finding, &s.cells[offset], &s.cells[offset] + size);
-        return check_initialised(finding, &s.initialised[offset], false);
+        check_race(finding, &s->cells[offset], &s->cells[offset] + size);
+        return check_initialised(finding, &s->initialised[offset], false);
     }
     for (std::size_t i = 0; i < regions.size(); ++i) {
         const Region& r = regions[i];
@@ -157,19 +164,6 @@ void access(const void* where, std::uint32_t size, Access kind, bool aligned, vo
     end_with(Kind::Outside);
 }
 
-void access_range(const void* where, std::size_t size, Access kind, void* caller) {
-    const char* from = static_cast<const char*>(where);
-    while (size) {
-        const std::size_t step = size >= 16 ? 16 : size >= 8 ? 8 : size >= 4 ? 4 : 1;
-        access(from, std::uint32_t(step), kind, false, caller);
-        from += step, size -= step;
-    }
-}
-
-}  // namespace
-
-namespace checker {
-
 bool ended_a_thread() { return ended; }
 
 void begin_launch(const Image& image) {
@@ -178,6 +172,8 @@ void begin_launch(const Image& image) {
     dladdr(reinterpret_cast<void*>(image.call), &info);
     code_begin = reinterpret_cast<std::uint64_t>(info.dli_fbase);
     shared[0].set(image.shared, std::size_t(image.shared_end - image.shared));
+    for (Guard** guard = image.guards; guard != image.guards_end; ++guard)
+        shared[0].guard(**guard);
     shared[1].set(dynamic.data(), dynamic.size());
     races::begin_launch(fibers.size());
     metrics::begin_launch(fibers.size());
@@ -185,7 +181,7 @@ void begin_launch(const Image& image) {
 
 void begin_block() {
     if (!checking) return;
-    for (SharedSpace& s : shared) std::fill(s.initialised.begin(), s.initialised.end(), 0);
+    for (SharedSpace& s : shared) s.forget();
     races::next_interval();
 }
 
@@ -228,6 +224,31 @@ void end_block() {
     if (checking) metrics::end_block();
 }
 
+void copy_begins(void* to, const void* from, std::uint32_t size, bool inside, void* caller) {
+    if (!checking) return;
+    if (inside) access(from, size, Access::Load, true, caller);
+    access(to, size, Access::Store, true, caller);
+    const std::uint64_t address = reinterpret_cast<std::uint64_t>(to);
+    SharedSpace* const space = space_of(address, size);
+    if (space)
+        std::memset(&space->initialised[address - space->begin], Awaited, size);
+    else
+        report(at(Kind::NotShared, Access::Store, address, size, code_of(caller)));
+}
+
+// From here on it is a store as any other, which a barrier must follow before other threads read.
+void copy_lands(void* to, std::uint32_t size, void* caller) {
+    if (!checking) return;
+    const std::uint64_t address = reinterpret_cast<std::uint64_t>(to);
+    SharedSpace* const space = space_of(address, size);
+    if (!space) return;
+    const std::size_t offset = address - space->begin;
+    Finding finding = at(Kind::RaceInBlock, Access::Store, address, size, code_of(caller));
+    finding.space = 1;
+    std::memset(&space->initialised[offset], Written, size);
+    check_race(finding, &space->cells[offset], &space->cells[offset] + size);
+}
+
 }  // namespace checker
 
 extern "C" {
@@ -260,27 +281,6 @@ const Finding* gpucnn_findings(std::size_t* count) {
 }
 
 const Metric* gpucnn_metrics(std::size_t* count) { return metrics::table(count); }
-
-void gpucnn_note_atomic(const void* address, std::size_t size) {
-    access(address, std::uint32_t(size), Access::Atomic, true, __builtin_return_address(0));
-}
-
-#define GPUCNN_ACCESS(SIZE)                                                               \
-    void __tsan_read##SIZE(void* a) { access(a, SIZE, Access::Load, true, __builtin_return_address(0)); } \
-    void __tsan_write##SIZE(void* a) { access(a, SIZE, Access::Store, true, __builtin_return_address(0)); } \
-    void __tsan_unaligned_read##SIZE(void* a) { access(a, SIZE, Access::Load, false, __builtin_return_address(0)); } \
-    void __tsan_unaligned_write##SIZE(void* a) { access(a, SIZE, Access::Store, false, __builtin_return_address(0)); }
-GPUCNN_ACCESS(1)
-GPUCNN_ACCESS(2)
-GPUCNN_ACCESS(4)
-GPUCNN_ACCESS(8)
-GPUCNN_ACCESS(16)
-void __tsan_read_range(void* a, std::size_t n) { access_range(a, n, Access::Load, __builtin_return_address(0)); }
-void __tsan_write_range(void* a, std::size_t n) { access_range(a, n, Access::Store, __builtin_return_address(0)); }
-void __tsan_init() {}
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit(void*) {}
-void __tsan_vptr_update(void**, void*) {}
 
 }  // extern "C"
 }  // namespace gpucnn_emulator

@@ -188,6 +188,7 @@ bool run_block() {
         fibers[i].state = State::Begin;
     }
     begun = 0;
+    forget_copies();
     checker::begin_block();
     while (begun < fibers.size() && failure.empty()) enter(idle.back());
     while (failure.empty()) {

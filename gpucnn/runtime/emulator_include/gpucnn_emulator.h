@@ -6,11 +6,14 @@
 #pragma once
 #define GPUCNN_EMULATOR 1
 
-#include <cmath>
 #include <cstddef>
+// The special functions of C++17 are most of libstdc++'s <cmath>, and half the time of a small kernel's
+// build; another library does not know this macro.
+#undef _GLIBCXX_USE_STD_SPEC_FUNCS
+#define _GLIBCXX_USE_STD_SPEC_FUNCS 0
+#include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -23,8 +26,18 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 // One block runs at a time, so a block's shared variables are static ones, in a section of their own
-// that is poisoned before each block.
-#define __shared__ static __attribute__((section("gpucnn_shared")))
+// that is poisoned before each block. In checked mode a guard lies before each, and a second section
+// lists the guards: an index that leaves a variable meets one before it meets the next variable.
+#define GPUCNN_SECTION(name) static __attribute__((section(name)))
+#ifdef GPUCNN_CHECKED
+#define GPUCNN_GUARD_(n)                                                                         \
+    GPUCNN_SECTION("gpucnn_shared") __attribute__((used)) gpucnn_emulator::Guard gpucnn_guard_##n; \
+    GPUCNN_SECTION("gpucnn_guards") __attribute__((used)) gpucnn_emulator::Guard* gpucnn_guard_at_##n = &gpucnn_guard_##n;
+#define GPUCNN_GUARD(n) GPUCNN_GUARD_(n)
+#define __shared__ GPUCNN_GUARD(__COUNTER__) GPUCNN_SECTION("gpucnn_shared")
+#else
+#define __shared__ GPUCNN_SECTION("gpucnn_shared")
+#endif
 #define DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(gpucnn_emulator::dynamic_shared())
 #define DEVICE static inline
 
@@ -54,10 +67,15 @@ struct Thread {
     unsigned lane, warp;
 };
 
+struct Guard {
+    unsigned char bytes[256];
+};
+
 // A kernel's entry and its __shared__ variables, made by the text that follows it (emulator_build.py).
 struct Image {
     void (*call)(void** args);
     unsigned char *shared, *shared_end;
+    Guard **guards, **guards_end;
 };
 
 // Where in the source an operation is called.
@@ -82,6 +100,9 @@ int gpucnn_warp(const char* operation, unsigned mask, int predicate, const void*
                 std::size_t size, int source, Place at);
 void* gpucnn_dynamic_shared();
 void gpucnn_note_atomic(const void* address, std::size_t size);
+void gpucnn_copy_async(void* to, const void* from, std::size_t size, bool inside);
+void gpucnn_commit_copies();
+void gpucnn_wait_copies(std::size_t pending);
 }
 
 // Checked mode compiles with -fsanitize=thread; what carries this attribute is not checked.
@@ -194,6 +215,16 @@ inline T atomicMax(T* address, T value) {
     const T old = gpucnn_value(address);
     return gpucnn_replace(address, old > value ? old : value);
 }
+
+// The wrappers of kernels/async.cuh.
+template <int BYTES>
+__forceinline__ void copy_async(void* to, const void* from, bool inside = true) {
+    static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "cp.async copies 4, 8 or 16 bytes");
+    gpucnn_emulator::gpucnn_copy_async(to, from, BYTES, inside);
+}
+__forceinline__ void commit_copies() { gpucnn_emulator::gpucnn_commit_copies(); }
+template <int PENDING>
+__forceinline__ void wait_copies() { gpucnn_emulator::gpucnn_wait_copies(PENDING); }
 
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned((std::uint64_t(a) * b) >> 32); }
 inline int __popc(unsigned v) { return __builtin_popcount(v); }

@@ -5,7 +5,8 @@
 namespace gpucnn_emulator {
 
 enum class Kind : std::uint32_t {
-    Outside, Misaligned, Uninitialised, RaceInBlock, RaceOfBlocks, ShuffleSource, DivergentBarrier
+    Outside, Misaligned, Uninitialised, RaceInBlock, RaceOfBlocks, ShuffleSource, DivergentBarrier,
+    OnItsWay, NotShared
 };
 enum class Access : std::uint32_t { Load, Store, Atomic };
 enum class Space : std::uint32_t { Global, Shared };

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "gpucnn_fiber.h"
+#include "gpucnn_findings.h"
 
 namespace gpucnn_emulator {
 
@@ -58,6 +59,13 @@ void barrier();                             // every live thread of the block ha
 void warp(std::size_t first, unsigned mask);  // lanes of a warp have met
 void end_block();
 bool ended_a_thread();
+// `caller` is where in the kernel's code. May end the thread.
+void access(const void* where, std::uint32_t size, Access kind, bool aligned, void* caller);
+void copy_begins(void* to, const void* from, std::uint32_t size, bool inside, void* caller);
+void copy_lands(void* to, std::uint32_t size, void* caller);
 }  // namespace checker
+
+// What the scheduler tells the asynchronous copies (gpucnn_async.cpp).
+void forget_copies();
 
 }  // namespace gpucnn_emulator

@@ -27,6 +27,8 @@ class Fault:
     new: str
     check: Callable[[Ops], None]
     """Uses the operations it is given; raises AssertionError or GpucnnError on a fault."""
+    by: str = "wrong value"
+    """What must catch it: memcheck, initcheck, racecheck, synccheck, or the result alone."""
 
     @property
     def file(self) -> str:

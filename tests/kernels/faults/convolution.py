@@ -1,22 +1,20 @@
-"""Faults of the convolutions' kernels."""
+"""Faults of the convolutions' tiles, and of the kernels that multiply them."""
 
 from collections.abc import Callable
 
 from gpucnn.ops.base import Ops
 from tests.kernels import test_convolution as kernels
+from tests.kernels.convolution_geometries import FEW, PACKED, SPLIT, TILED
 from tests.kernels.faults import Fault
 
-Change = tuple[str, str, str, Callable[[Ops], None]]
+Check = Callable[[Ops], None]
+Change = tuple[str, str, str, Check] | tuple[str, str, str, Check, str]
 
 
 def on(name: str) -> Callable[[Ops], None]:
     """All three passes of a geometry."""
-    geometry = (kernels.TILED | kernels.FEW | kernels.SPLIT)[name]
+    geometry = (TILED | PACKED | FEW | SPLIT)[name]
     return lambda ops: kernels.check_all(ops, geometry)
-
-
-def bias(*shape: int) -> Callable[[Ops], None]:
-    return lambda ops: kernels.check_bias(ops, shape)
 
 
 def faults(kernel: str, *changes: Change) -> list[Fault]:
@@ -31,31 +29,90 @@ FAULTS = [
             "    __syncthreads();\n    load(0);",
             "    load(0);",
             on("less_than_a_tile"),
+            "racecheck",
         ),
         (
             "no barrier between tiles",
             "first + (i + 2) * TILE_K);\n        __syncthreads();",
             "first + (i + 2) * TILE_K);",
             on("less_than_a_tile"),
+            "racecheck",
         ),
         (
             "taps one tile late",
             "first + (i + 2) * TILE_K",
             "first + (i + 1) * TILE_K",
             on("less_than_a_tile"),
+            "memcheck",
         ),
-        ("the tile written that is read", "store(buffer ^ 1)", "store(buffer)", on("stride_2")),
-        ("a tap beyond the last", "k + t < last ?", "k + t <= last ?", on("less_than_a_tile")),
+        (
+            "the tile written that is read",
+            "store(buffer ^ 1)",
+            "store(buffer)",
+            on("stride_2"),
+            "racecheck",
+        ),
+        (
+            "a tap beyond the last",
+            "if (k + t < last)",
+            "if (k + t <= last)",
+            on("less_than_a_tile"),
+            "memcheck",
+        ),
         (
             "a row beyond the last",
-            "a_offset >= 0 ? rows - row0",
-            "a_offset >= 0 ? rows + 1 - row0",
+            "offset >= 0 ? rows - row0",
+            "offset >= 0 ? rows + 1 - row0",
             on("less_than_a_tile"),
+            "memcheck",
         ),
         (
             "a row of the padding read",
             "uint32(col.h + at.h) < uint32(height)",
             "uint32(col.h + at.h) <= uint32(height)",
+            on("less_than_a_tile"),
+            "memcheck",
+        ),
+        (
+            "a pack from padded rows",
+            "d.p == d.h && ",
+            "",
+            on("packs_but_over_rows"),
+            "memcheck",
+        ),
+        (
+            "packs of planes that are no multiple",
+            "d.p * d.q % kVector == 0",
+            "true",
+            on("pairs_alone"),
+            "memcheck",
+        ),
+        (
+            "a pack's row beyond the last",
+            "min(rows, TILE_M) - pack_row",
+            "min(rows + 1, TILE_M) - pack_row",
+            on("packs_over_tiles"),
+            "memcheck",
+        ),
+        (
+            "packs stored where there are no rows",
+            "if (pack_row + i / kVector * pack_rows < TILE_M)\n",
+            "",
+            on("packs_over_tiles"),
+            "racecheck",
+        ),
+        (
+            "a row of results beyond the last",
+            "if (row >= rows) continue;",
+            "",
+            on("packs_everywhere"),
+            "memcheck",
+        ),
+        ("one digit not carried", "at.middle -= middles;", "at.middle = 0;", on("stride_2")),
+        (
+            "the next tap not kept",
+            "tile.next[t] = next;",
+            "",
             on("less_than_a_tile"),
         ),
         (
@@ -67,7 +124,7 @@ FAULTS = [
     ),
     *faults(
         "conv2d_forward",
-        ("dilation left out", "k % rs / d.s * d.dilation_h", "k % rs / d.s", on("dilation")),
+        ("dilation left out", "at.middle * d.dilation_h", "at.middle", on("dilation")),
         (
             "padding of the columns left out",
             " - d.pad_left;\n    return",
@@ -76,32 +133,33 @@ FAULTS = [
         ),
         (
             "channels of the first group",
-            "group * channels) * d.h * d.w, d.h",
-            "0) * d.h * d.w, d.h",
+            "col0 + col, group * channels)",
+            "col0 + col, 0)",
             on("groups"),
+        ),
+        (
+            "packs of weights whose rows are not whole",
+            "depth % kVector == 0 && aligned(w)",
+            "aligned(w)",
+            on("less_than_a_tile"),
+            "memcheck",
+        ),
+        (
+            "packs of results over two images",
+            "pq % kVector == 0 && aligned(y)",
+            "aligned(y)",
+            on("tile_over_two_images"),
+            "memcheck",
         ),
         ("bias of the first filter", "sum += b[k]", "sum += b[0]", on("groups")),
         ("relu where there is none", "relu && sum", "!relu && sum", on("less_than_a_tile")),
-        (
-            "no barrier before the next weights",
-            "if (first) __syncthreads();",
-            "",
-            on("direct_98_taps"),
-        ),
-        (
-            "a tap not staged",
-            "threadIdx.x < count) taps",
-            "threadIdx.x + 1 < count) taps",
-            on("direct_36_taps"),
-        ),
-        ("channel of another filter", "k / multiplier", "k % d.c", on("depthwise_multiplier_2")),
     ),
     *faults(
         "conv2d_backward_input",
         (
             "kernel not turned",
-            "uint32(k) * d.p * d.q + uint32(h) * d.q + q, h, q,",
-            "uint32(k) * d.p * d.q - uint32(h) * d.q - q, -h, -q,",
+            "(at.high * d.p + h) * d.q + w, h, w,",
+            "(at.high * d.p - h) * d.q - w, -h, -w,",
             on("less_than_a_tile"),
         ),
         (
@@ -110,36 +168,50 @@ FAULTS = [
             "(cell - r * dilation) / stride",
             on("stride_2"),
         ),
-        ("every row a phase's", "v.cell + cell.i * d.stride_h", "v.cell + cell.i", on("stride_2")),
+        (
+            "packs of a phase whose cells are apart",
+            "d.stride_h * d.stride_w == 1 && plane",
+            "plane",
+            on("packs_but_strided"),
+            "memcheck",
+        ),
+        (
+            "every row a phase's",
+            "v.cell + cell.i * d.stride_h",
+            "v.cell + cell.i",
+            on("stride_2"),
+            "racecheck",
+        ),
         ("taps a stride apart", "step = stride / a", "step = stride", on("dilation_and_stride")),
         (
             "no barrier after the phase",
             "    __syncthreads();\n    // The phase",
             "    // The phase",
             on("stride_2"),
+            "racecheck",
         ),
         (
             "rows of the output from 0 on",
-            "h = v.origin + cell.i",
+            "h = work.v.origin + cell.i",
             "h = cell.i",
             on("stride_3"),
-        ),
-        (
-            "one filter a channel",
-            "k < (c + 1) * multiplier",
-            "k < c * multiplier + 1",
-            on("depthwise_multiplier_2"),
         ),
     ),
     *faults(
         "conv2d_backward_weight",
         (
             "slices of one more",
-            "min(first + slice, pixels),\n",
-            "min(first + slice + 1, pixels),\n",
+            "min(first + slice, pixels), d.p",
+            "min(first + slice + 1, pixels), d.p",
             on("split_3"),
         ),
-        ("all slices in one part", "parts + part * d.k * depth", "parts", on("split_3")),
+        (
+            "all slices in one part",
+            "parts + (part * d.k + row) * depth",
+            "parts + row * depth",
+            on("split_3"),
+            "racecheck",
+        ),
         (
             "the last slice not added",
             "slice < slices; ++slice) sum += parts",
@@ -148,35 +220,24 @@ FAULTS = [
         ),
         (
             "deltas of the first group",
-            "dy + uint32(group * filters + row0)",
-            "dy + uint32(row0)",
+            "tile, sum, dy, row, pq",
+            "tile, sum, dy, row0, pq",
             on("groups"),
         ),
         (
-            "no barrier after the geometry",
-            "geometry = d;\n    __syncthreads();",
-            "geometry = d;",
+            "packs of deltas over two images",
+            "pq % kVector == 0 && aligned(dy)",
+            "aligned(dy)",
+            on("tile_over_two_images"),
+            "memcheck",
+        ),
+        (
+            "packs of results over two rows",
+            "depth % kVector == 0 && aligned(parts)",
+            "aligned(parts)",
             on("less_than_a_tile"),
+            "memcheck",
         ),
-        ("stride left out", "int(rest / d.q) * d.stride_h", "int(rest / d.q)", on("stride_2")),
-        (
-            "threads that share pixels",
-            "pixel += DEPTHWISE_THREADS",
-            "pixel += DEPTHWISE_THREADS - 1",
-            on("split_depthwise"),
-        ),
-    ),
-    *faults(
-        "conv2d_backward_bias",
-        ("the next image not reached", "            ++image;\n", "", bias(3, 2, 27, 29)),
-        ("one image a step", "images = THREADS / pixels", "images = 1", bias(300, 3, 1, 1)),
-        ("slices overlap", "min(first + slice,", "min(first + slice + 1,", bias(3, 2, 27, 29)),
-        ("sums of single threads", "sum = block_sum(sum, scratch);", "", bias(9, 3, 16, 16)),
-        (
-            "the first part alone",
-            "sum += parts[uint32(slice) * k + i]",
-            "sum = parts[i]",
-            bias(3, 2, 27, 29),
-        ),
+        ("stride left out", "at.middle * d.stride_h", "at.middle", on("stride_2")),
     ),
 ]

@@ -38,8 +38,16 @@ squares = on(general.check_squared_error, (3, 1111), "float32", "mean")
 FAULTS: list[Fault] = [
     *faults(
         "gemm.cuh",
-        ("no barrier", "        __syncthreads();\n", "", plain),
-        ("one buffer", "buffer ^= 1", "buffer ^= 0", plain),
+        ("sums not begun at 0", "[TILE_N / kSide] = {};", "[TILE_N / kSide];", plain),
+        (
+            "a buffer shorter than a tile",
+            "kPitchA = TILE_M + kVector",
+            "kPitchA = TILE_M - kVector",
+            plain,
+            "racecheck",
+        ),
+        ("no barrier", "        __syncthreads();\n", "", plain, "racecheck"),
+        ("one buffer", "buffer ^= 1", "buffer ^= 0", plain, "racecheck"),
         ("a chunk to the end of k", "min(uint32(g.k), k_begin + g.chunk)", "g.k", chunked),
         ("the first chunk each time", "k_begin = blockIdx.z * g.chunk", "k_begin = 0", chunked),
         (
@@ -48,13 +56,20 @@ FAULTS: list[Fault] = [
             "k + TILE_K < k_end; k += TILE_K",
             plain,
         ),
-        ("the edge of a row not looked at", "row && fast + v < limit", "row", plain),
-        ("the transposing store row by row", "address[v * PITCH]", "address[v]", plain),
+        ("the edge of a row not looked at", "row && fast + v < limit", "row", plain, "memcheck"),
+        (
+            "the transposing store row by row",
+            "address[v * PITCH]",
+            "address[v]",
+            plain,
+            "racecheck",
+        ),
         (
             "vectors of neighbours overlap",
             "i / width * (kSide * width)",
             "i / width * kSide",
             large,
+            "racecheck",
         ),
         ("one bias for a vector", "biased ? bias[column + v]", "biased ? bias[column]", large),
         (
@@ -62,6 +77,7 @@ FAULTS: list[Fault] = [
             "first_m = blockIdx.x / tiles_n * TILE_M",
             "first_m = blockIdx.x % tiles_n * TILE_M",
             linear(65, 5, 33),
+            "racecheck",
         ),
         ("a chunk left out", "int z = 1", "int z = 2", chunked),
         (
@@ -75,6 +91,7 @@ FAULTS: list[Fault] = [
             "if (column + v < n) address[v]",
             "address[v]",
             linear(1, 3, 33),
+            "memcheck",
         ),
     ),
     *faults(
@@ -91,9 +108,11 @@ FAULTS: list[Fault] = [
     ),
     *faults(
         "linear_backward",
+        ("a sum not begun at 0", "scalar_t sum = 0;", "scalar_t sum;", bias),
+        ("a column too many", "|| column >= columns", "|| column > columns", bias, "racecheck"),
         ("w transposed in dx", "gemm<true, false>", "gemm<true, true>", plain),
         ("dy not transposed in dw", "gemm<false, false>", "gemm<true, false>", plain),
-        ("no barrier in db", "    __syncthreads();\n", "", bias),
+        ("no barrier in db", "    __syncthreads();\n", "", bias, "racecheck"),
         ("a lane left out of db", "lane < 8", "lane < 7", bias),
         ("the lanes' stride in db", "row += 8", "row += 9", bias),
         ("db's chunks from the top", "first = blockIdx.z * chunk", "first = 0", bias),
@@ -102,6 +121,14 @@ FAULTS: list[Fault] = [
     ),
     *faults(
         "softmax_cross_entropy",
+        ("the first row's label", "labels[row]", "labels[0]", entropy(5, 7)),
+        (
+            "a class too many",
+            "const scalar_t shifted",
+            "if (j + 1 == uint32(classes)) dlogits[j + 1] = 0;\n        const scalar_t shifted",
+            entropy(5, 7),
+            "racecheck",
+        ),
         ("one label too many", "label >= classes", "label > classes", wrong_labels),
         (
             "labels below 0 let through",
@@ -140,10 +167,17 @@ FAULTS: list[Fault] = [
             "",
             entropy(5, 33, 0.1),
         ),
-        ("rows of blocks overlap", "blockIdx.x * blockDim.y", "blockIdx.x", entropy(20, 3)),
+        (
+            "rows of blocks overlap",
+            "blockIdx.x * blockDim.y",
+            "blockIdx.x",
+            entropy(20, 3),
+            "racecheck",
+        ),
     ),
     *faults(
         "loss.cuh",
+        ("a part too many", "i < uint32(count)", "i <= uint32(count)", squares, "memcheck"),
         ("parts skipped", "i += blockDim.x", "i += blockDim.x + 1", entropy(600, 2)),
         ("one part a thread", "sum += parts[i]", "sum = parts[i]", entropy(600, 2)),
         ("not scaled", "*loss = scale * sum", "*loss = sum", squares),
@@ -151,9 +185,10 @@ FAULTS: list[Fault] = [
     ),
     *faults(
         "mean_squared_error",
+        ("squares not begun at 0", "scalar_t squares = 0;", "scalar_t squares;", squares),
         ("the sign", "value - wanted", "wanted - value", squares),
         ("gradient of the sum", "return share * distance", "return distance", squares),
-        ("all parts in one place", "parts[blockIdx.x]", "parts[0]", squares),
+        ("all parts in one place", "parts[blockIdx.x]", "parts[0]", squares, "racecheck"),
         ("the last square alone", "squares += distance", "squares = distance", squares),
     ),
 ]

@@ -40,31 +40,37 @@ join, vector_join = on(kernels.check_join, (1, 3, 2), 1), on(kernels.check_join,
 SWAPPED = ("dy, x);", "x, dy);"), ("dy, y);", "y, dy);")
 
 
-def faults(kernel: str, *changes: tuple[str, str, str, Check]) -> list[Fault]:
-    return [Fault(kernel, name, old, new, check) for name, old, new, check in changes]
+def faults(
+    kernel: str, *changes: tuple[str, str, str, Check] | tuple[str, str, str, Check, str]
+) -> list[Fault]:
+    return [Fault(kernel, *change) for change in changes]
 
 
 FAULTS = [
     *faults(
         "elementwise.cuh",
+        ("an element too many", "rest < uint32(count)", "rest <= uint32(count)", add, "memcheck"),
         ("first element of the rest left out", "kVector + thread;", "kVector + thread + 1;", add),
         (
             "a vector beyond the end",
             "count / kVector;",
             "(count + kVector - 1) / kVector;",
             on(kernels.check_add, 9),
+            "memcheck",
         ),
         (
             "the grid's stride is a block's",
             "i < vectors; i += threads",
             "i < vectors; i += blockDim.x",
             on(kernels.check_add, 2050),
+            "racecheck",
         ),
         (
             "alignment of the inputs not looked at",
             " && (aligned(in) && ...)",
             "",
             on(unaligned_add),
+            "memcheck",
         ),
     ),
     *faults(
@@ -154,6 +160,7 @@ FAULTS = [
     ),
     *faults(
         "rows.cuh",
+        ("a total not begun at 0", "top = row[0], total = 0;", "top = row[0], total;", softmax),
         ("half a warp", "offset = 16", "offset = 8", softmax),
         ("half of the warps", "warp < blockDim.x / 32", "warp < blockDim.x / 64", long_softmax),
         (
@@ -161,12 +168,14 @@ FAULTS = [
             "__syncthreads();  // what scratch held before has been read",
             "",
             on(kernels.check_softmax, 1, 1100),
+            "racecheck",
         ),
         (
             "no barrier before scratch is read",
             "= value;\n    __syncthreads();",
             "= value;",
             long_softmax,
+            "racecheck",
         ),
         (
             "the last column for the largest",
@@ -177,25 +186,31 @@ FAULTS = [
     ),
     *faults(
         "softmax_forward",
+        ("a column too many", "j < uint32(columns)", "j <= uint32(columns)", softmax, "racecheck"),
         ("maximum not subtracted", "x[j] - powers.top", "x[j]", huge),
         ("not divided", " / powers.total", "", softmax),
-        ("rows of blocks overlap", "blockIdx.x * blockDim.y", "blockIdx.x", wide_grid),
-        ("a row too many", "row >= rows", "row > rows", wide_grid),
+        ("rows of blocks overlap", "blockIdx.x * blockDim.y", "blockIdx.x", wide_grid, "racecheck"),
+        ("a row too many", "row >= rows", "row > rows", wide_grid, "memcheck"),
     ),
     *faults(
         "softmax_backward",
+        ("a sum not begun at 0", "scalar_t product = 0;", "scalar_t product;", softmax),
+        ("a row too many", "row >= rows", "row > rows", wide_grid, "memcheck"),
         ("y left out of the sum", "dy[j] * y[j];", "dy[j];", softmax),
         ("the diagonal alone", "(dy[j] - product)", "dy[j]", softmax),
-        ("rows of blocks overlap", "blockIdx.x * blockDim.y", "blockIdx.x", wide_grid),
+        ("rows of blocks overlap", "blockIdx.x * blockDim.y", "blockIdx.x", wide_grid, "racecheck"),
         ("sums of single lanes", "product = team_sum(product, scratch);", "", softmax),
     ),
     *faults(
         "copy.cuh",
+        ("the source by the target's rows", "row * from_pitch", "row * to_pitch", join, "memcheck"),
+        ("the last vector left out", "i < count", "i + 1 < count", vector_join),
         (
             "a pitch not looked at",
             " && to_pitch % kVector == 0",
             "",
             on(kernels.check_join, (4, 3), 1),
+            "memcheck",
         ),
         (
             "row and column swapped",
@@ -208,6 +223,7 @@ FAULTS = [
             "aligned(from) && aligned(to)",
             "aligned(from)",
             on(kernels.check_join, (2, 4, 2), 1),
+            "memcheck",
         ),
         ("one row", "count = rows * packs", "count = packs", vector_join),
     ),
@@ -215,12 +231,12 @@ FAULTS = [
         "concat",
         ("every part at the front", "y + first", "y", join),
         ("rows of the part's width", "y + first, pitch", "y + first, width", join),
-        ("x as wide as y", "copy_rows(x, width", "copy_rows(x, pitch", join),
+        ("x as wide as y", "copy_rows(x, width", "copy_rows(x, pitch", join, "memcheck"),
     ),
     *faults(
         "split",
         ("every piece from the front", "x + first", "x", join),
         ("rows of the piece's width", "x + first, pitch", "x + first, width", join),
-        ("y as wide as x", "y, width, rows", "y, pitch, rows", join),
+        ("y as wide as x", "y, width, rows", "y, pitch, rows", join, "memcheck"),
     ),
 ]

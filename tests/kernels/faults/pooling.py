@@ -6,7 +6,13 @@ from gpucnn.ops.base import Ops
 from gpucnn.ops.kernel_ops import KernelOps
 from tests.kernels.devices import PoisonedOps
 from tests.kernels.faults import Fault
-from tests.kernels.test_pooling import COVERED_IN_PART, LARGE
+from tests.kernels.test_pooling import (
+    COVERED_IN_PART,
+    LARGE,
+    MANY,
+    MANY_OVERLAPPING,
+    MANY_SCATTERED,
+)
 from tests.ops.harness import normal
 from tests.ops.test_pooling import (
     DILATED,
@@ -41,9 +47,17 @@ def max_windows(ops: Ops) -> None:
     max_pool(ops, "rectangular", "asymmetric", kinds=("ties", "nan"))
 
 
+def max_negative(ops: Ops) -> None:
+    max_pool(ops, "rectangular", kinds=("negative",))
+
+
 def max_pairs(ops: Ops) -> None:
     names = ("pairs", "pairs_with_a_row_left", "pairs_with_half_a_window")
     max_pool(ops, *names, kinds=("ties", "nan"))
+
+
+def max_dilated(ops: Ops) -> None:
+    max_pool(ops, "dilated", "dilated_pair")
 
 
 def max_gather(ops: Ops) -> None:
@@ -98,8 +112,65 @@ def lp_zeros(ops: Ops) -> None:
     check_lp(poisoned(ops), np.zeros((1, 1, 2, 4), "float32"), {"kernel_size": 2}, 2)
 
 
+def avg_overlapping(ops: Ops) -> None:
+    """An image that is not square, and more cells than a block has threads."""
+    shape, kw = MANY_OVERLAPPING
+    check_avg(poisoned(ops), normal(shape, "float32"), kw, True)
+
+
+def lp_overlapping(ops: Ops) -> None:
+    check_lp(poisoned(ops), normal((1, 2, 21, 23), "float32"), {"kernel_size": 3, "stride": 2}, 2)
+
+
+def lp_blocks(ops: Ops) -> None:
+    """More windows than a block has threads."""
+    shape, kw = MANY_SCATTERED
+    check_lp(poisoned(ops), normal(shape, "float32"), kw, 2)
+
+
+def max_blocks(ops: Ops) -> None:
+    """More windows than a block has threads."""
+    for shape, kw in (MANY, MANY_OVERLAPPING, MANY_SCATTERED):
+        check_max(poisoned(ops), values(shape, "float32", "ties"), kw)
+
+
+TURN, BLOCK_TURN = "i += gridDim.x * blockDim.x", "i += blockDim.x"
 FORWARD, BACKWARD = "max_pool2d_forward", "max_pool2d_backward"
 FAULTS = [
+    Fault(FORWARD, "dilation left out of the rows", "s.dilation_h * s.w, s.kernel_w",
+          "s.w, s.kernel_w", max_dilated),
+    Fault(FORWARD, "places by rows of another length", "s.dilation_h * s.w, s.kernel_w",
+          "s.dilation_h * s.w, s.kernel_h", max_windows),
+    Fault(FORWARD, "no window begun", "Winner best = {*first, first_place};",
+          "Winner best = {scalar_t(0), first_place};", max_negative),
+    Fault(BACKWARD, "rows of another length", "(at.plane * s.p + p) * s.q + q",
+          "(at.plane * s.p + p) * s.p + q", max_blocks),
+    Fault(BACKWARD, "sums not begun at 0", "scalar_t sum = 0;", "scalar_t sum;", max_gather),
+    Fault(BACKWARD, "scatter: a cell too many", "row = rows.low; row < rows.high",
+          "row = rows.low; row <= rows.high", max_scatter, "racecheck"),
+    Fault("avg_pool2d_forward", "sums not begun at 0", "scalar_t sum = 0;\n        for (int a",
+          "scalar_t sum;\n        for (int a", avg_pool),
+    Fault("avg_pool2d_forward", "windows of every block", TURN, BLOCK_TURN,
+          avg_overlapping, "racecheck"),
+    Fault("avg_pool2d_backward", "rows of another length", "(at.plane * s.p + p) * s.q + q",
+          "(at.plane * s.p + p) * s.p + q", avg_overlapping),
+    Fault("avg_pool2d_backward", "cells of every block", TURN, BLOCK_TURN,
+          avg_overlapping, "racecheck"),
+    Fault("avg_pool2d_backward", "a cell too many", "i < uint32(count)", "i <= uint32(count)",
+          avg_pool, "memcheck"),
+    Fault("avg_pool2d.cuh", "the leading padding left out", "size + after - start", "size + after",
+          avg_pool),
+    Fault("lp_pool2d_forward", "the last power alone", "sum += power", "sum = power", lp_pool),
+    Fault("lp_pool2d_forward", "windows of every block", TURN, BLOCK_TURN, lp_blocks, "racecheck"),
+    Fault("lp_pool2d_forward", "a window too many", "i < uint32(count)", "i <= uint32(count)",
+          lp_pool, "memcheck"),
+    Fault("lp_pool2d_backward", "windows overwrite", "sum += dy", "sum = dy", lp_overlapping),
+    Fault("lp_pool2d_backward", "the last covering row left out", "p <= rows.high",
+          "p < rows.high", lp_overlapping),
+    Fault("lp_pool2d_backward", "rows of another length", "(at.plane * s.p + p) * s.q + q",
+          "(at.plane * s.p + p) * s.p + q", lp_overlapping),
+    Fault("lp_pool2d_backward", "sums not begun at 0", "scalar_t sum = 0;", "scalar_t sum;",
+          lp_pool),
     Fault(FORWARD, "the last of equals wins", "!(value <= best.value)", "!(value < best.value)",
           max_windows),
     Fault(FORWARD, "a later NaN wins", " && best.value == best.value", "", max_windows),
@@ -112,7 +183,7 @@ FAULTS = [
           "column_major ? better(best, low.v[0], 2) : better(best, high.v[1], 1)",
           "better(best, high.v[1], 1)", max_pairs),
     Fault(FORWARD, "pairs: the row below the image", "2 * at.row + 1 < s.h ? top + s.w : top",
-          "top + s.w", max_pairs),
+          "top + s.w", max_pairs, "memcheck"),
     Fault(FORWARD, "pairs: the last cell left out", "better(best, low.v[1], 3)", "best", max_pairs),
     Fault(BACKWARD, "overlapping windows overwrite", "place) sum += dy[window]",
           "place) sum = dy[window]", max_gather),
@@ -127,21 +198,21 @@ FAULTS = [
     Fault(BACKWARD, "scatter: only the winner written",
           "row == winner_row && column == winner_column ? dy[i] : scalar_t(0);",
           "row == winner_row && column == winner_column ? dy[i]"
-          " : dx[(at.plane * s.h + row) * s.w + column];", max_scatter),
+          " : dx[(at.plane * s.h + row) * s.w + column];", max_scatter, "initcheck"),
     Fault(BACKWARD, "pairs: the last row left", "if (at.row == s.p - 1 && 2 * s.p < s.h)",
           "if (false)", max_pairs),
     Fault(BACKWARD, "pairs: the row below the image", "if (2 * at.row + 1 < s.h)", "if (true)",
-          max_pairs),
+          max_pairs, "racecheck"),
     Fault("pooling.cuh", "a window over the cell too many", "(position - extent) / stride + 1",
           "(position - extent) / stride", max_gather),
     Fault("pooling.cuh", "windows past the last", "min(windows - 1, position / stride)",
-          "position / stride", max_gather),
+          "position / stride", max_gather, "memcheck"),
     Fault("pooling.cuh", "padding read as cells", "start < 0 ? (-start - 1) / dilation + 1 : 0",
           "0",
-          max_windows),
+          max_windows, "memcheck"),
     Fault("pooling.cuh", "taps past the edge",
           "min(kernel - tap, (size - 1 - first) / dilation + 1)",
-          "kernel - tap", max_windows),
+          "kernel - tap", max_windows, "memcheck"),
     Fault("pooling.cuh", "a usual stride, whatever the dilation",
           " && s.dilation_h == 1 && s.dilation_w == 1", "", max_usual),
     Fault("pooling.cuh", "a usual stride on one axis", "s.stride_h == 2 && s.stride_w == 2",
@@ -158,7 +229,7 @@ FAULTS = [
           "blockDim.x == 32 ? warp_sum(sum) : block_sum(sum, scratch)", "warp_sum(sum)", avg_large),
     Fault("avg_pool2d_forward", "large: windows past the last", "if (i >= uint32(count)) return;",
           "",
-          avg_large),
+          avg_large, "memcheck"),
     Fault("avg_pool2d_backward", "the last covering column left out", "q <= columns.high",
           "q < columns.high", avg_pool),
     Fault("avg_pool2d_backward", "windows overwrite", "sum += dy[", "sum = dy[", avg_pool),

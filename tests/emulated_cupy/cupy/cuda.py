@@ -1,0 +1,88 @@
+"""Devices, events and errors of the CuPy without a GPU."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+
+class CUDARuntimeError(RuntimeError):
+    status = 1
+
+
+class CUDADriverError(RuntimeError):
+    status = 1
+
+
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class CompileException(Exception):
+    def get_message(self) -> str:
+        return str(self.args[0])
+
+
+class Device:
+    compute_capability = "90"
+    attributes = {"MaxSharedMemoryPerBlockOptin": 227 * 1024}  # noqa: RUF012
+    mem_info = (2**36, 2**36)
+
+    def __init__(self, index: int = 0) -> None:
+        self.id = index
+
+    def use(self) -> "Device":
+        return self
+
+    def __enter__(self) -> "Device":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Device 0 stays."""
+
+    def synchronize(self) -> None:
+        """Launches have ended when they return."""
+
+
+class Event:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def record(self) -> None:
+        self.seconds = time.perf_counter()
+
+    def synchronize(self) -> None:
+        """Nothing is under way."""
+
+
+def get_elapsed_time(begin: Event, end: Event) -> float:
+    return (end.seconds - begin.seconds) * 1e3
+
+
+def set_allocator(allocator: Any) -> None:
+    """Host memory has none."""
+
+
+def is_available() -> bool:
+    return True
+
+
+def _properties(index: int) -> dict[str, Any]:
+    return {
+        "name": b"Emulated GPU", "major": 9, "minor": 0, "multiProcessorCount": 1,
+        "totalGlobalMem": 2**36, "l2CacheSize": 2**20,
+    }  # fmt: skip
+
+
+runtime = SimpleNamespace(
+    CUDARuntimeError=CUDARuntimeError,
+    driverGetVersion=lambda: 13000,
+    runtimeGetVersion=lambda: 13000,
+    getDeviceCount=lambda: 1,
+    getDeviceProperties=_properties,
+    memGetInfo=lambda: Device.mem_info,
+)
+driver = SimpleNamespace(CUDADriverError=CUDADriverError)
+memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
+compiler = SimpleNamespace(CompileException=CompileException)
+nvrtc = SimpleNamespace(getVersion=lambda: (13, 0))
+pool = SimpleNamespace(total_bytes=lambda: 0, free_bytes=lambda: 0, free_all_blocks=lambda: None)

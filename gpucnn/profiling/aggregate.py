@@ -59,7 +59,7 @@ def items(spans: Sequence[Span]) -> list[Item]:
                         leaf.span.phase,
                         method.name,
                         leaf.span.name if launch else "",
-                        _variant(launch),
+                        variant(launch),
                         leaf.ns,
                         i == 0,
                         len(group) == 1,
@@ -70,8 +70,8 @@ def items(spans: Sequence[Span]) -> list[Item]:
     return found
 
 
-def _variant(launch: Launch | None) -> str:
-    """The type and the macros, as "float TILE_M=64 TILE_N=64"."""
+def variant(launch: Launch | None) -> str:
+    """A kernel's type and macros, as "float TILE_M=64 TILE_N=64"; "" without a launch."""
     if launch is None:
         return ""
     macros = dict(launch.kernel.macros)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from gpucnn.errors import DataError
+from gpucnn.profiling.access import LineAccess, Traffic
 
 FORMAT = 1
 """Of profile.json; a reader refuses any other."""
@@ -27,8 +28,9 @@ class Ceilings:
 class Row:
     """One line of a table: a layer's pass, a method, a kernel. Figures are those of one step.
 
-    Times are the median and the quartiles over the steps. `flops` and `bytes` are what the method
-    has to do at least (gpucnn/profiling/work.py); None for a kernel that does a part of a method.
+    Times are the median and the quartiles over the steps; of a prediction, the likely time and its
+    best and worst case. `flops` and `bytes` are what the method has to do at least
+    (gpucnn/profiling/work.py); None for a kernel that does a part of a method.
     """
 
     layer: str
@@ -54,8 +56,11 @@ class Row:
     compute_percent: float | None = None
     memory_percent: float | None = None
     limit: str = ""
-    """compute, memory, launch or host; empty where nothing is known."""
+    """compute, memory, launch or host; of a prediction also on-chip: the first-level caches and
+    shared memory. Empty where nothing is known."""
     registers: int | None = None
+    spilled_bytes: int | None = None
+    """Of spill stores and loads, a thread."""
     shared_bytes: int | None = None
     occupancy: float | None = None
     block: tuple[int, ...] | None = None
@@ -134,6 +139,13 @@ class Profile:
     """What the host was doing in the gaps -> their milliseconds; each a median by itself."""
     predicted: bool = False
     """Whether the times are a model's, not a clock's."""
+    best_ms: tuple[float, ...] = ()
+    """A prediction's steps at their best."""
+    worst_ms: tuple[float, ...] = ()
+    traffic: tuple[Traffic, ...] = ()
+    """Bytes of global memory by kernel, where they were counted."""
+    lines: tuple[LineAccess, ...] = ()
+    """Accesses by source line, where they were counted: on the emulator."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -150,7 +162,7 @@ class Profile:
         try:
             for key, kind in _LISTS.items():
                 given[key] = tuple(_record(kind, item) for item in given[key])
-            for key in ("step_ms", "plain_ms"):
+            for key in ("step_ms", "plain_ms", "best_ms", "worst_ms"):
                 given[key] = tuple(given[key])
             if given["ceilings"] is not None:
                 given["ceilings"] = _record(Ceilings, given["ceilings"])
@@ -169,6 +181,8 @@ _LISTS: dict[str, type] = {
     "gaps": Gap,
     "waits": Wait,
     "memory": LayerMemory,
+    "traffic": Traffic,
+    "lines": LineAccess,
 }
 
 T = TypeVar("T")

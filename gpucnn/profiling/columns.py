@@ -34,9 +34,6 @@ def layer_columns(profile: Profile) -> list[Column]:
     """Of the rows by layer and pass."""
     memory = {(m.layer, m.phase): m for m in profile.memory}
 
-    def label(row: Row) -> str:
-        return layer_label(profile, row.layer) if row.layer else OUTSIDE[row.phase]
-
     def peak(row: Row) -> str:
         found = memory.get((row.layer, row.phase))
         return mebibytes(found.peak_bytes) if found else ""
@@ -46,14 +43,19 @@ def layer_columns(profile: Profile) -> list[Column]:
         return mebibytes(found.kept_bytes) if found and round(found.kept_bytes / 2**20, 1) else ""
 
     return [
-        Column("layer", label, left=True),
-        Column("pass", lambda row: row.phase, left=True),
+        *_places(profile),
         *_times(profile),
         Column("gap ms", lambda row: milliseconds(row.gap_ms)),
         *_rates(profile, wide=True),
         Column("peak MiB", peak, wide=True),
         Column("left MiB", kept, wide=True),
     ]
+
+
+def call_columns(profile: Profile) -> list[Column]:
+    """Of the rows by layer, pass and method."""
+    method = Column("method", lambda row: row.method, left=True)
+    return [*_places(profile), method, *_times(profile), *_rates(profile)]
 
 
 def method_columns(profile: Profile, width: int) -> list[Column]:
@@ -75,6 +77,13 @@ def method_columns(profile: Profile, width: int) -> list[Column]:
             Column("occup.", lambda row: _maybe(row.occupancy, "{:.0%}")),
         ]
     return columns
+
+
+def _places(profile: Profile) -> list[Column]:
+    def label(row: Row) -> str:
+        return layer_label(profile, row.layer) if row.layer else OUTSIDE[row.phase]
+
+    return [Column("layer", label, left=True), Column("pass", lambda row: row.phase, left=True)]
 
 
 def _times(profile: Profile, *, spread_wide: bool = False) -> list[Column]:

@@ -1,16 +1,19 @@
 """Time training steps by layer and pass, by method and by kernel, against the device's ceilings.
 
 Writes profile.json and profile.csv, and prints their tables. On cpu the rows are the methods of the
-contract, timed by the host's clock; on cuda its kernels too, by CUDA events.
+contract, timed by the host's clock; on cuda its kernels too, by CUDA events. On the emulator no
+time is measured: every access is counted by kernel and source line, and times are predicted for
+the GPU that --gpu names.
 """
 
 import argparse
 
 from gpucnn.cli.options import add_config, add_device
+from gpucnn.profiling.gpus import DEFAULT, GPUS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """CONFIG, --set, --device, --steps, --synthetic and --output."""
+    """CONFIG, and what narrows it down."""
     add_config(parser)
     add_device(parser)
     parser.add_argument(
@@ -25,6 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="made-up images of the model's input size instead of the config's data",
     )
     parser.add_argument(
+        "--gpu",
+        metavar="G",
+        help=f"with --device emulator: the GPU to predict for, of {', '.join(GPUS)}"
+        f" (default: {DEFAULT})",
+    )
+    parser.add_argument(
+        "--nvtx",
+        action="store_true",
+        help="time nothing and write nothing, but mark NVTX ranges by layer, pass and kernel for a"
+        " profiler outside, such as nsys or ncu",
+    )
+    parser.add_argument(
         "--output", metavar="DIR", help="where the files go (default: profile/ in the config's)"
     )
 
@@ -33,15 +48,25 @@ def run(args: argparse.Namespace) -> int:
     """Profile, write the files, print the tables."""
     from rich.console import Console
 
-    from gpucnn.build.profile import profile, profile_folder
+    from gpucnn.build.profile import profile, profile_folder, run_with_nvtx
     from gpucnn.config import load_config
     from gpucnn.profiling.files import ProfileFolder
     from gpucnn.profiling.tables import print_profile
 
     config = load_config(args.config, overrides=args.overrides, device=args.device)
+    if args.nvtx:
+        steps = run_with_nvtx(config, steps=args.steps, synthetic=args.synthetic)
+        print(f"{steps} steps had NVTX ranges; nothing was timed")
+        return 0
     folder = ProfileFolder(profile_folder(config, args.output))
     folder.check_free()
-    found, _ = profile(config, steps=args.steps, synthetic=args.synthetic, name=str(args.config))
+    found, _ = profile(
+        config,
+        steps=args.steps,
+        synthetic=args.synthetic,
+        name=str(args.config),
+        gpu=args.gpu,
+    )
     folder.create()
     folder.write(found)
     console = Console()

@@ -1,5 +1,6 @@
 """How kernels use memory: by kernel, and by source line with the line's text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -33,6 +34,8 @@ class LineAccess:
     """As kernels/gemm.cuh:40; of an inlined helper, with the line that calls it."""
     text: str
     """The line itself; "" where it is not known."""
+    caller: str
+    """Of an inlined helper, the line that calls it; else ""."""
     space: str
     """global or shared."""
     access: str
@@ -73,6 +76,6 @@ FAULT = 1.5
 """Times the fewest units, and one unit more; an unaligned but contiguous request stays below."""
 
 
-def faulty(lines: "tuple[LineAccess, ...]") -> list[LineAccess]:
+def faulty(lines: Sequence[LineAccess]) -> list[LineAccess]:
     """The lines with a fault, the most bytes wasted first."""
     return sorted((line for line in lines if line.fault), key=lambda line: -line.wasted)

@@ -45,7 +45,7 @@ def layer_columns(profile: Profile) -> list[Column]:
     return [
         *_places(profile),
         *_times(profile),
-        Column("gap ms", lambda row: milliseconds(row.gap_ms)),
+        *([] if profile.predicted else [_GAP]),
         *_rates(profile, wide=True),
         Column("peak MiB", peak, wide=True),
         Column("left MiB", kept, wide=True),
@@ -73,6 +73,7 @@ def method_columns(profile: Profile, width: int) -> list[Column]:
     if any(row.registers is not None for row in profile.kernels):
         columns += [
             Column("regs", lambda row: _maybe(row.registers, "{}")),
+            Column("spilled", lambda row: _maybe(row.spilled_bytes, "{:,}"), wide=True),
             Column("shared", lambda row: _maybe(row.shared_bytes, "{:,}"), wide=True),
             Column("occup.", lambda row: _maybe(row.occupancy, "{:.0%}")),
         ]
@@ -86,16 +87,20 @@ def _places(profile: Profile) -> list[Column]:
     return [Column("layer", label, left=True), Column("pass", lambda row: row.phase, left=True)]
 
 
+_GAP = Column("gap ms", lambda row: milliseconds(row.gap_ms))
+
+
 def _times(profile: Profile, *, spread_wide: bool = False) -> list[Column]:
+    predicted = profile.predicted
     spread = Column(
-        "25-75%",
+        "best-worst" if predicted else "25-75%",
         lambda row: f"{milliseconds(row.low_ms)}-{milliseconds(row.high_ms)}",
         wide=spread_wide,
     )
     return [
         Column("calls", lambda row: f"{row.calls:g}", wide=True),
-        Column("ms", lambda row: milliseconds(row.ms)),
-        *([spread] if len(profile.step_ms) > 1 else []),
+        Column("predicted ms" if predicted else "ms", lambda row: milliseconds(row.ms)),
+        *([spread] if predicted or len(profile.step_ms) > 1 else []),
         Column("share", lambda row: f"{row.share:.1%}"),
     ]
 

@@ -28,7 +28,7 @@ class StaticReport:
             for usage in report(builds, [arch]):
                 self._usages[usage.symbol, usage.build.macros] = usage
         except DeviceError as error:
-            self.missing = f"no registers and occupancy: {error}"
+            self.missing = f"unknown: {error}"
 
     def resources(self, launch: Launch) -> Mapping[str, Any]:
         """A launch's, as fields of a Row."""

@@ -9,6 +9,12 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from gpucnn.profiling.access_tables import (
+    line_report,
+    prediction_heading,
+    prediction_summary,
+    traffic_table,
+)
 from gpucnn.profiling.columns import WIDE, Column, layer_columns, method_columns, own_kernel
 from gpucnn.profiling.labels import figure, flop_rate, mebibytes, milliseconds, place_label
 from gpucnn.profiling.profile import Profile, Row
@@ -31,6 +37,11 @@ def print_profile(console: Console, profile: Profile) -> None:
     _print(console, "By layer and pass", layer_columns(profile), profile.layers, width)
     title = "By method, its kernels below it" if profile.kernels else "By method"
     _print(console, title, method_columns(profile, width), _nested(profile), width)
+    if profile.traffic:
+        _say(console, "\nGlobal memory by kernel, of a step")
+        console.print(traffic_table(profile.traffic), width=None if console.is_terminal else width)
+    if profile.lines:
+        _say(console, "\n".join([*line_report(profile.lines), ""]))
     _say(console, "\n".join(summary(profile)))
 
 
@@ -39,13 +50,14 @@ def heading(profile: Profile) -> list[str]:
     m, c = profile.meta, profile.ceilings
     lines = [
         f"{m.get('config', 'model')} on {m['device']} ({m['device_name']}), batch"
-        f" {m.get('batch_size', '?')}: {m['steps']} steps after {m['warmup']}"
+        f" {m.get('batch_size', '?')}: {m['steps']} step{'s' if m['steps'] != 1 else ''}"
+        + (f" after {m['warmup']}" if m["warmup"] else "")
     ]
     if m.get("choice"):
         lines.append(m["choice"])
     if profile.predicted:
-        lines.append(f"PREDICTED times, for {m.get('gpu')}: nothing was measured on such a device")
-    elif m["device"] == "emulator":
+        return lines + prediction_heading(profile)
+    if m["device"] == "emulator":
         lines.append("the times are the emulator's own and say nothing about a GPU")
     if c is not None:
         lines.append(
@@ -57,6 +69,8 @@ def heading(profile: Profile) -> list[str]:
 
 def summary(profile: Profile) -> list[str]:
     """Where the step went: computing, gaps, waits."""
+    if profile.predicted:
+        return prediction_summary(profile)
     low, mid, high = _quartiles(profile.step_ms)
     lines = [
         f"step      {milliseconds(mid)} ms, quartiles {milliseconds(low)} to {milliseconds(high)}"

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from gpucnn.cli import main
 from gpucnn.profiling import ceilings as module
+from gpucnn.profiling import static
 from gpucnn.profiling.files import read_profile
 from gpucnn.profiling.labels import figure, variant_label
 from gpucnn.profiling.run import Plan
@@ -88,16 +88,21 @@ def test_the_script_is_the_command(here: Path) -> None:
     )  # fmt: skip
 
 
-def test_on_the_emulator_the_kernels_have_rows(
-    here: Path, capsys: pytest.CaptureFixture[str]
+def test_on_the_emulator_times_are_predicted(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["profile", "tiny.yaml", "--device", "emulator", "--output", "out"]) == 0
+    monkeypatch.setattr(static, "report", lambda builds, archs: [])
+    emulator = ["profile", "tiny.yaml", "--device", "emulator"]
+    assert main([*emulator, "--gpu", "rtx4090", "--output", "out"]) == 0
     text = capsys.readouterr().out
-    assert "the emulator's own" in text
+    assert "PREDICTED times, for NVIDIA GeForce RTX 4090" in text
+    assert "kernels/conv2d_forward.cu:" in text
+    assert sorted(os.listdir(here / "out")) == ["lines.csv", "profile.csv", "profile.json"]
     found = read_profile(here / "out")
+    assert found.predicted
     assert {"conv2d_forward_direct", "ema_update"} <= {row.kernel for row in found.kernels}
-    assert found.ceilings is None
-    assert not any(row.limit for row in found.methods)
+    assert found.ceilings is not None
+    assert found.ceilings.copy_gb_s == 1008
 
 
 def test_made_up_images_stand_in_for_data_that_are_not_there(
@@ -122,6 +127,10 @@ def test_made_up_images_stand_in_for_data_that_are_not_there(
         (["--steps", "many"], ["--steps", "invalid int value: 'many'"]),
         (["--device", "gpu"], ["device", "cpu, cuda, cuda:N, emulator or auto", "gpu"]),
         (["--device", "cuda:99"], ["'cuda:99' is not available"]),
+        (["--gpu", "h200"], ["--gpu h200", "--device emulator", "measure on cpu"]),
+        (["--gpu", "h300", "--device", "emulator"], ["--gpu must be one of h200", "'h300'"]),
+        (["--nvtx"], ["--nvtx", "the device cpu", "--device cuda"]),
+        (["--nvtx", "--device", "emulator"], ["the device emulator", "--device cuda"]),
         (["--output", "full"], ["output full already holds a profile", "--output"]),
         (["--output", "tiny.yaml"], ["output tiny.yaml cannot be a folder"]),
         (["--set", "model.layers=[]"], ["model.layers"]),
@@ -213,14 +222,6 @@ def test_the_gaps_are_summed_up_by_kind() -> None:
 def test_a_wait_is_told_in_words() -> None:
     assert any(line.startswith("the host waits for the device: loss, to_numpy: ")
                for line in printed(160))  # fmt: skip
-
-
-def test_a_prediction_says_so() -> None:
-    out = io.StringIO()
-    found = profile()
-    predicted = replace(found, predicted=True, meta={**found.meta, "gpu": "a gpu"})
-    print_profile(Console(file=out, width=200), predicted)
-    assert "PREDICTED times, for a gpu" in out.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def draw(profile: Profile, theme: Theme) -> Any:
     axes.set_yticks(range(len(rows)), names, fontsize=8, color=theme.text)
     axes.set_ylim(max(len(rows), 6) - 0.4, -0.6)
     axes.set_xlim(0, 1.17 * max(at, default=1.0))
-    axes.set_xlabel("milliseconds of a step, median")
+    axes.set_xlabel(f"milliseconds of a step, {'predicted' if profile.predicted else 'median'}")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -14,6 +14,9 @@ WIDTH, HEIGHT = 10.0, 6.8
 LABELLED = 0.002
 """Of the step: a shorter method has a point, but no name."""
 
+MEASURED, SHEET = ("copy", "matrix product"), ("memory", "FP32")
+"""What the rates of memory and computing are called."""
+
 AREA = 1400.0
 """In square points, of a method that takes the whole step; the smallest has SMALLEST."""
 SMALLEST = 14.0
@@ -35,7 +38,7 @@ def draw(profile: Profile, theme: Theme) -> Any:
     # A pixel is a point here: labels are placed in points, whatever the file's resolution.
     picture = Figure(figsize=(WIDTH, HEIGHT), dpi=72)
     FigureCanvasAgg(picture)
-    axes = picture.add_axes((0.085, 0.125, 0.885, 0.735))
+    axes = picture.add_axes((0.1, 0.125, 0.875, 0.73))
     unit = 1.0 if c.gemm_tflops >= SMALL_TFLOPS else 1000.0
     calls = [row for row in profile.calls if row.tflops and row.intensity]
     _scales(axes, [*rows, *calls], c, unit, theme)
@@ -70,8 +73,9 @@ def _legend(picture: Any, families: set[str]) -> None:
         if name in families
     ]
     picture.legend(
-        handles=handles, loc="upper right", bbox_to_anchor=(0.975, 0.975), ncols=4,
-        frameon=False, fontsize=8, columnspacing=1.2, handletextpad=0.2, borderaxespad=0,
+        handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.72 / HEIGHT),
+        ncols=len(handles), frameon=False, fontsize=8, columnspacing=1.4, handletextpad=0.2,
+        borderaxespad=0,
     )  # fmt: skip
 
 
@@ -88,12 +92,18 @@ def _scales(axes: Any, rows: list[Row], c: Ceilings, unit: float, theme: Theme) 
     axes.set_ylim(min(rates) / 3, 4 * max(unit * c.gemm_tflops, *rates))
     axes.set_xlabel("FLOPs a byte that has to be moved")
     axes.set_ylabel("GFLOP/s" if unit > 1 else "TFLOP/s")
+    axes.yaxis.set_label_coords(-0.085, 0.5)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+        axis.set_major_formatter(lambda value, _: _tick(value))
         axis.set_minor_formatter(lambda value, _: "")
     axes.grid(color=theme.grid, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
+
+
+def _tick(value: float) -> str:
+    """A power of ten, without an exponent."""
+    return f"{value:,.0f}" if value >= 1 else f"{value:.9f}".rstrip("0")
 
 
 def _ceilings(
@@ -114,16 +124,22 @@ def _ceilings(
     pixels = axes.transData.transform([(start, slope * start), (ridge, top)])
     angle = degrees(atan2(*(pixels[1] - pixels[0])[::-1]))
     kind = "data sheet" if profile.predicted else "measured"
+    memory_name, compute_name = SHEET if profile.predicted else MEASURED
     memory = axes.annotate(
-        f"copy {figure(c.copy_gb_s)} GB/s ({kind})",
+        f"{memory_name} {figure(c.copy_gb_s)} GB/s ({kind})",
         (sqrt(start * ridge), slope * sqrt(start * ridge)), (0, 5), textcoords="offset points",
         rotation=angle, rotation_mode="anchor", ha="center", fontsize=8.5,
     )  # fmt: skip
     compute = axes.annotate(
-        f"matrix product {flop_rate(c.gemm_tflops)} ({kind})", (right, top), (-6, 5),
+        f"{compute_name} {flop_rate(c.gemm_tflops)} ({kind})", (right, top), (-6, 5),
         textcoords="offset points", ha="right", fontsize=8.5,
     )  # fmt: skip
-    return [_box(picture, compute), *_along(picture, memory)]
+    roof = axes.transData.transform([(start, slope * start), (ridge, top), (right, top)])
+    lines = [*_along(roof[0], roof[1]), *_along(roof[1], roof[2])]
+    whole = _box(picture, memory)
+    high = (whole.y1 - whole.y0) / 6
+    name = _along((whole.x0, whole.y0), (whole.x1, whole.y1))
+    return [_box(picture, compute), *lines, *(box.grown(high) for box in name)]
 
 
 def _box(picture: Any, text: Any) -> Box:
@@ -131,12 +147,13 @@ def _box(picture: Any, text: Any) -> Box:
     return Box(found.x0, found.y0, found.x1, found.y1)
 
 
-def _along(picture: Any, text: Any, parts: int = 12) -> list[Box]:
-    """A slanting text as small boxes from its lower left to its upper right."""
-    whole = _box(picture, text)
-    wide, high = (whole.x1 - whole.x0) / parts, (whole.y1 - whole.y0) / parts
-    corners = [(whole.x0 + i * wide, whole.y0 + i * high) for i in range(parts)]
-    return [Box(x - wide, y - high, x + 2 * wide, y + 2 * high) for x, y in corners]
+def _along(start: Any, end: Any, parts: int = 40) -> list[Box]:
+    """A slanting line as small boxes."""
+    (x, y), wide, high = start, (end[0] - start[0]) / parts, (end[1] - start[1]) / parts
+    return [
+        Box(x + i * wide, y + i * high - 1, x + (i + 1) * wide, y + (i + 1) * high + 1)
+        for i in range(parts)
+    ]
 
 
 def _name(

@@ -53,23 +53,32 @@ def _facts(profile: Profile) -> dict[str, str]:
 
 
 def _whose_times(profile: Profile) -> str:
+    if profile.predicted:
+        return f"PREDICTED for {profile.meta['gpu']}: nothing was measured on such a device"
     if profile.meta["device"] == "emulator":
         return "the emulator's own: they say nothing about a GPU"
     return f"measured on {profile.meta['device']}"
 
 
 def _names(profile: Profile, on_device: bool, used: set[int]) -> Iterator[Event]:
-    emulated = profile.meta["device"] == "emulator"
-    yield from _process(HOST, "emulator (its own times)" if emulated else "host", 0)
+    yield from _process(HOST, _host(profile), 0)
     for tid, name in enumerate(TRACKS, 1):
         if tid in used:
             # Where nothing runs beside the host, a kernel is not launched but run.
             alone = tid == KINDS["kernel"] and not on_device
             yield from _thread(HOST, tid, "kernels" if alone else name)
     if on_device:
-        yield from _process(DEVICE, f"device: {profile.meta['device_name']}", 1)
+        loud = f"PREDICTED: {profile.meta['gpu']}" if profile.predicted else ""
+        yield from _process(DEVICE, loud or f"device: {profile.meta['device_name']}", 1)
         for tid, name in enumerate(DEVICE_TRACKS, 1):
             yield from _thread(DEVICE, tid, name)
+
+
+def _host(profile: Profile) -> str:
+    if profile.predicted:
+        return "host (a prediction: it takes no time)"
+    emulated = profile.meta["device"] == "emulator"
+    return "emulator (its own times)" if emulated else "host"
 
 
 def _process(pid: int, name: str, place: int) -> Iterator[Event]:

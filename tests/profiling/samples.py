@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gpucnn.profiling.access import LineAccess, Traffic
 from gpucnn.profiling.profile import Ceilings, Gap, LayerMemory, Profile, Row
 from tests.profiling.test_profile_files import profile
 
@@ -17,9 +18,25 @@ def named(name: str) -> Profile:
 
 
 def predicted() -> Profile:
+    """As the emulator makes it, for a GPU called "a gpu"."""
     usual = profile()
-    meta = {**usual.meta, "device": "emulator", "gpu": "a gpu"}
-    return replace(usual, predicted=True, meta=meta)
+    meta = {**usual.meta, "device": "emulator", "gpu": "a gpu", "assumptions": ["one", "two"]}
+    line = LineAccess(
+        kernel="k", place="kernels/k.cu:40", caller=HOSTILE, text="y[i] = x[32 * i];",
+        space="global", access="load", size=4, requests=1000, units=32000, bytes=128000,
+        per_request=32.0, least_per_request=4.0,
+    )  # fmt: skip
+    good = replace(line, place="kernels/k.cu:41", text="a < b && c", units=4000, per_request=4.0)
+    return replace(
+        usual,
+        predicted=True,
+        meta={**meta, "static_report": "none", "warmup": 0},
+        best_ms=(0.5,),
+        worst_ms=(7.25,),
+        waits=(),
+        traffic=(Traffic("k", 2.0, 3_000_000, 1_000_000, 1_500_000, 500_000),),
+        lines=(good, line),
+    )
 
 
 def row(layer: str, phase: str, method: str, ms: float, share: float, rate: float = 0.5) -> Row:

@@ -16,6 +16,7 @@ from gpucnn.profiling.profile import Profile
 from gpucnn.profiling.spans import Span, by_step
 from gpucnn.profiling.trace import to_trace
 from tests.profiling.runs import queued, recorded
+from tests.profiling.samples import predicted
 
 NUMBER = (int, float)
 
@@ -164,3 +165,12 @@ def test_the_emulators_times_are_told_as_its_own() -> None:
     assert "say nothing about a GPU" in trace["otherData"]["times"]
     names = [e["args"]["name"] for e in trace["traceEvents"] if e["name"] == "process_name"]
     assert names == ["emulator (its own times)"]
+
+
+def test_a_prediction_says_so() -> None:
+    spans = queued()
+    trace = to_trace(predicted(), spans)
+    assert violations(trace) == []
+    assert trace["otherData"]["times"].startswith("PREDICTED for a gpu")
+    names = [e["args"]["name"] for e in trace["traceEvents"] if e["name"] == "process_name"]
+    assert names == ["host (a prediction: it takes no time)", "PREDICTED: a gpu"]

@@ -1,0 +1,27 @@
+"""What is made from a profile beside its figures: a trace, pictures, a page."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpucnn.profiling.page import to_html
+from gpucnn.profiling.pictures import NEEDED, can_draw, draw
+from gpucnn.profiling.profile import Profile
+from gpucnn.profiling.spans import Span
+from gpucnn.profiling.trace import to_trace
+from gpucnn.training.files import write_atomically
+
+
+def write_outputs(folder: Path, profile: Profile, spans: Sequence[Span]) -> list[str]:
+    """Write trace.json, the pictures and profile.html; a line for each that could not be made."""
+    trace = json.dumps(to_trace(profile, spans), allow_nan=False, separators=(",", ":"))
+    write_atomically(folder / "trace.json", trace.encode())
+    write_atomically(folder / "profile.html", to_html(profile).encode())
+    if not can_draw():
+        return [f"no roofline.png and time_by_layer.png: they need {NEEDED}"]
+    pictures = draw(profile)
+    for name, data in pictures.items():
+        write_atomically(folder / f"{name}.png", data)
+    if "roofline" not in pictures:
+        return ["no roofline.png: there are no rates, or no ceilings to compare them with"]
+    return []

@@ -1,15 +1,18 @@
 """NVTX ranges: named by layer, pass, method and kernel, and nested as those are."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gpucnn import build
 from gpucnn.errors import ConfigError
 from gpucnn.ops import get_ops
 from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.profiling.nvtx import NvtxRanges, layer_of, nvtx_ranges
 from gpucnn.profiling.steps import run_steps
 from gpucnn.runtime.emulator import EmulatorLauncher
+from tests import build_runs
 from tests.profiling.runs import observed, training
 from tests.training.helpers import trainer
 
@@ -78,3 +81,25 @@ def test_other_devices_have_no_ranges() -> None:
 def test_cupys_module_takes_them() -> None:
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed: pip install cupy-cuda13x")
     observed(training(get_ops("cpu"), steps=1), NvtxRanges(cupy.cuda.nvtx))
+
+
+def test_a_run_with_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvtx = FakeNvtx()
+    monkeypatch.setattr(build.run, "draw_curves", lambda metrics, picture: False)
+    monkeypatch.setattr(build.run, "nvtx_ranges", lambda ops: NvtxRanges(nvtx))
+    build_runs.run(tmp_path / "run", "train.epochs=1", nvtx=True)
+    # 32 images in batches of 9.
+    assert nvtx.seen.count(("step",)) == 4
+    assert nvtx.open == []
+
+
+def test_ranges_and_samples_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--nvtx and --profile-every cannot be given together"):
+        build_runs.run(tmp_path / "run", nvtx=True, profile_every=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_a_gpu_has_no_ranges(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="use it with --device cuda"):
+        build_runs.run(tmp_path / "run", nvtx=True)
+    assert not (tmp_path / "run").exists()

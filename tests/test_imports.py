@@ -28,7 +28,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "training": (TOWER | MATHS, {"numpy", "rich", "safetensors", "matplotlib", "threadpoolctl"}),
     "profiling": (
         TOWER | MATHS | {"training"},
-        {"numpy", "rich", "matplotlib", "threadpoolctl"},
+        {"numpy", "rich", "matplotlib", "threadpoolctl", "torch"},
     ),
     "summary": (TOWER | MATHS, set()),
     "doctor": (BASE, {"numpy", "threadpoolctl"}),

@@ -26,6 +26,7 @@ from gpucnn.profiling.run import Plan, profile_training
 from gpucnn.profiling.spans import Span
 from gpucnn.profiling.steps import run_steps
 from gpucnn.runtime.emulator import EmulatorLauncher
+from gpucnn.training.environment import environment
 from gpucnn.training.trainer import Settings, Trainer
 
 
@@ -36,6 +37,7 @@ def profile(
     synthetic: bool = False,
     name: str = "model",
     gpu: str | None = None,
+    command: str | None = None,
 ) -> tuple[Profile, list[Span]]:
     """Train some steps as the config says and return where their time went.
 
@@ -54,11 +56,15 @@ def profile(
     target = find_gpu(DEFAULT if gpu is None else gpu)
     ops = get_ops(device) if device != "emulator" else KernelOps(EmulatorLauncher(checked=True))
     trainer, batch_size = _trainer(config, ops, plan, synthetic)
+    known = environment()
     meta = {
         "config": name,
         "batch_size": batch_size,
         "data": "synthetic" if synthetic else config.data.name,
         "choice": choice if config.device == "auto" else None,
+        "command": command,
+        "gpucnn": known["gpucnn"],
+        "commit": known["commit"],
     }
     if device == "emulator":
         return predict_training(trainer, target, plan.steps, meta)

@@ -91,6 +91,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     if not hasattr(args, "run"):
         top.error("name a command")
+    args.argv = sys.argv[1:] if argv is None else list(argv)
     status: int = args.run(args)
     return status
 

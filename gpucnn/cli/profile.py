@@ -1,12 +1,13 @@
 """Time training steps by layer and pass, by method and by kernel, against the device's ceilings.
 
-Writes profile.json and profile.csv, and prints their tables. On cpu the rows are the methods of the
-contract, timed by the host's clock; on cuda its kernels too, by CUDA events. On the emulator no
-time is measured: every access is counted by kernel and source line, and times are predicted for
-the GPU that --gpu names.
+Writes profile.html, pictures, a trace, and the figures as JSON and CSV; prints tables. On cpu the
+rows are the methods of the contract, timed by the host's clock; on cuda its kernels too, by CUDA
+events. On the emulator no time is measured: every access is counted by kernel and source line, and
+times are predicted for the GPU that --gpu names.
 """
 
 import argparse
+import shlex
 
 from gpucnn.cli.options import add_config, add_device
 from gpucnn.profiling.gpus import DEFAULT, GPUS
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from gpucnn.build.profile import profile, profile_folder, run_with_nvtx
     from gpucnn.config import load_config
     from gpucnn.profiling.files import ProfileFolder
+    from gpucnn.profiling.outputs import write_outputs
     from gpucnn.profiling.tables import print_profile
 
     config = load_config(args.config, overrides=args.overrides, device=args.device)
@@ -60,16 +62,19 @@ def run(args: argparse.Namespace) -> int:
         return 0
     folder = ProfileFolder(profile_folder(config, args.output))
     folder.check_free()
-    found, _ = profile(
+    found, spans = profile(
         config,
         steps=args.steps,
         synthetic=args.synthetic,
         name=str(args.config),
         gpu=args.gpu,
+        command=shlex.join(["gpucnn", *args.argv]),
     )
     folder.create()
+    notes = write_outputs(folder.path, found, spans)
     folder.write(found)
     console = Console()
     print_profile(console, found)
-    console.print(f"files in {folder.path}", highlight=False, markup=False, soft_wrap=True)
+    for line in (*notes, f"files in {folder.path}: profile.html shows them together"):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gpucnn.cli import main
 from gpucnn.profiling import ceilings as module
-from gpucnn.profiling import static
+from gpucnn.profiling import outputs, page, static
 from gpucnn.profiling.files import read_profile
 from gpucnn.profiling.labels import figure, variant_label
 from gpucnn.profiling.run import Plan
@@ -44,28 +44,38 @@ FIRST = ("model.layers.0", "conv2d_forward")
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with tiny.yaml; ceilings are measured small, and kept here."""
+    """A folder with tiny.yaml; ceilings are measured small, and kept here; nothing is drawn."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GPUCNN_DATA", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setitem(module.COPY_BYTES, "cpu", 4096)
     monkeypatch.setitem(module.GEMM_SIZE, "cpu", 8)
     monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
+    for draws in (outputs, page):
+        monkeypatch.setattr(draws, "can_draw", lambda: False)
     (tmp_path / "tiny.yaml").write_text(TEXT)
     return tmp_path
 
 
-def test_the_files_and_the_tables(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_files_and_the_tables(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
+    monkeypatch.setattr(outputs, "can_draw", lambda: True)
     assert main(["profile", "tiny.yaml", "--steps", "3", "--output", "out"]) == 0
     text = capsys.readouterr().out
     for words in WORDS:
         assert words in text
-    assert sorted(os.listdir(here / "out")) == ["profile.csv", "profile.json"]
+    assert sorted(os.listdir(here / "out")) == [
+        "profile.csv", "profile.html", "profile.json", "roofline.png", "time_by_layer.png",
+        "trace.json",
+    ]  # fmt: skip
     found = read_profile(here / "out")
     assert (len(found.step_ms), len(found.plain_ms)) == (3, 5)
     assert found.accounted == pytest.approx(1, abs=0.05)
     assert {"ema_update", "clip_by_global_norm", "sgd_update"} <= {r.method for r in found.methods}
     assert found.meta["batch_size"] == 8
+    assert found.meta["command"] == "gpucnn profile tiny.yaml --steps 3 --output out"
     assert max(row.peak_bytes for row in found.memory) > 0
     # 8 · 4 · 36 outputs of 9 products each, and their biases.
     (forward,) = [r for r in found.calls if (r.layer, r.method) == FIRST]
@@ -97,7 +107,10 @@ def test_on_the_emulator_times_are_predicted(
     text = capsys.readouterr().out
     assert "PREDICTED times, for NVIDIA GeForce RTX 4090" in text
     assert "kernels/conv2d_forward.cu:" in text
-    assert sorted(os.listdir(here / "out")) == ["lines.csv", "profile.csv", "profile.json"]
+    assert sorted(os.listdir(here / "out")) == [
+        "lines.csv", "profile.csv", "profile.html", "profile.json", "trace.json",
+    ]  # fmt: skip
+    assert 'no roofline.png and time_by_layer.png: they need matplotlib, pip install "gpu' in text
     found = read_profile(here / "out")
     assert found.predicted
     assert {"conv2d_forward_direct", "ema_update"} <= {row.kernel for row in found.kernels}

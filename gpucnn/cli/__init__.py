@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from gpucnn.cli import (
+    benchmark,
     check,
     doctor,
     download_data,
@@ -24,7 +25,18 @@ from gpucnn.cli import (
 from gpucnn.cli.options import INTERRUPTED
 from gpucnn.errors import ConfigError, GpucnnError
 
-COMMANDS = (train, evaluate, predict, check, profile, kernels, download_data, doctor, schema)
+COMMANDS = (
+    train,
+    evaluate,
+    predict,
+    check,
+    profile,
+    benchmark,
+    kernels,
+    download_data,
+    doctor,
+    schema,
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,6 +1,6 @@
 """The cases of every Ops method over a table of shapes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from gpucnn.ops.base import Ops
 from gpucnn.profiling.benchmark.cases import EVAL, Call, Case, conv_shape, shrinking
 
-Table = dict[str, dict[str, Sequence[int]]]
+Table = Mapping[str, Mapping[str, Sequence[int]]]
 """Kind of shapes -> name -> sizes, as in configs/benchmark_shapes.yaml."""
 
 
@@ -83,8 +83,10 @@ def _batch_norms(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
 
         if not back:
             return call
-        y, saved = ops.batch_norm2d_forward(x, gamma, beta, mean, var, train=train)
-        return partial(ops.batch_norm2d_backward, y, saved, gamma)
+        # Not y as dy, as the pools do: the gradient of that is zero, and all of it rounding.
+        dy = draw(*sizes)
+        _, saved = ops.batch_norm2d_forward(x, gamma, beta, mean, var, train=train)
+        return partial(ops.batch_norm2d_backward, dy, saved, gamma)
 
     for train, what in ((True, ""), (False, EVAL)):
         for way in ("forward", "backward"):

@@ -1,11 +1,12 @@
 """The benchmark itself: choose the cases, check each, time it beside PyTorch, note what was not."""
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpucnn.errors import ConfigError, GpucnnError
+from gpucnn.errors import ConfigError, GpucnnError, ShapeError
 from gpucnn.ops.base import Ops
 from gpucnn.profiling.benchmark.cases import Case
 from gpucnn.profiling.benchmark.check import WrongResultError, check, shrunk
@@ -82,7 +83,7 @@ def chosen(table: Table, settings: Settings) -> list[Pair]:
     pairs = []
     for kind, shapes in table.items():
         for name, sizes in shapes.items():
-            pairs += list(_pairs(kind, name, tuple(sizes), settings.images))
+            pairs += _pairs(kind, name, tuple(sizes), settings.images)
     found = [pair for pair in pairs if re.search(settings.only, str(pair[0]))]
     if not found:
         methods = ", ".join(sorted({case.method for case, _ in pairs}))
@@ -92,11 +93,15 @@ def chosen(table: Table, settings: Settings) -> list[Pair]:
     return found
 
 
-def _pairs(kind: str, name: str, sizes: tuple[int, ...], images: int | None) -> Iterator[Pair]:
+def _pairs(kind: str, name: str, sizes: tuple[int, ...], images: int | None) -> list[Pair]:
     if images is not None and kind != "arenas":
         sizes = (min(sizes[0], images), *sizes[1:])
     make = MAKERS[kind]
-    return zip(make(name, sizes), make(name, shrunk(kind, name, sizes)), strict=True)
+    try:
+        small = shrunk(kind, name, sizes)
+        return list(zip(make(name, sizes), make(name, small), strict=True))
+    except ShapeError as error:
+        raise ShapeError(f"{kind}.{name} {list(sizes)}: {error}") from error
 
 
 class Bench:
@@ -181,6 +186,8 @@ def facts(
         **found,
         "versions": versions,
         "caches": list(device.caches),
+        "load": round(os.getloadavg()[0], 2),
+        "cores": os.cpu_count(),
         "repeats": settings.repeats,
         "images": settings.images,
         **more,

@@ -106,9 +106,10 @@ def _batch_norm(torch: Any, case: Case, draw: Draw) -> Callable[[], Any]:
 
     if case.method.endswith("forward"):
         return lambda: forward()[0]
-    y, batch_mean, inverse_std = forward()
+    dy = draw(*case.sizes)
+    _, batch_mean, inverse_std = forward()
     place = (gamma, mean, var, batch_mean, inverse_std, train, 1e-5, [True] * 3)
-    return lambda: aten.native_batch_norm_backward(y, x, *place)
+    return lambda: aten.native_batch_norm_backward(dy, x, *place)
 
 
 def _linear(torch: Any, case: Case, draw: Draw) -> Callable[[], Any]:

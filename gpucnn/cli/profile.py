@@ -9,13 +9,15 @@ times are predicted for the GPU that --gpu names.
 import argparse
 import shlex
 
+from gpucnn.cli.nsight import add_nsight, print_commands, show_ncu
 from gpucnn.cli.options import add_config, add_device
+from gpucnn.errors import ConfigError
 from gpucnn.profiling.gpus import DEFAULT, GPUS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """CONFIG, and what narrows it down."""
-    add_config(parser)
+    add_config(parser, optional=True)
     add_device(parser)
     parser.add_argument(
         "--steps",
@@ -35,18 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f" (default: {DEFAULT})",
     )
     parser.add_argument(
-        "--nvtx",
-        action="store_true",
-        help="time nothing and write nothing, but mark NVTX ranges by layer, pass and kernel for a"
-        " profiler outside, such as nsys or ncu",
-    )
-    parser.add_argument(
         "--output", metavar="DIR", help="where the files go (default: profile/ in the config's)"
     )
+    add_nsight(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Profile, write the files, print the tables."""
+    """Profile, write the files, print the tables; or what NVIDIA's profilers are asked for."""
+    if args.read_ncu is not None:
+        return show_ncu(args)
+    if args.config is None:
+        raise ConfigError("profile needs a CONFIG, or --read-ncu FILE (see gpucnn profile --help)")
+    if args.kernel and not args.ncu:
+        raise ConfigError("--kernel chooses what --ncu measures: give --ncu with it")
+    if args.ncu or args.nsys:
+        return print_commands(args)
     from rich.console import Console
 
     from gpucnn.build.profile import profile, profile_folder, run_with_nvtx

@@ -45,7 +45,7 @@ def layer_columns(profile: Profile) -> list[Column]:
     return [
         *_places(profile),
         *_times(profile),
-        *([] if profile.predicted else [_GAP]),
+        *([_GAP] if profile.gaps else []),
         *_rates(profile, wide=True),
         Column("peak MiB", peak, wide=True),
         Column("left MiB", kept, wide=True),
@@ -110,14 +110,16 @@ def _rates(profile: Profile, *, wide: bool = False) -> list[Column]:
     c = profile.ceilings
     unit, scale = ("G", 1e9) if c is None or c.gemm_tflops >= SMALL_TFLOPS else ("M", 1e6)
     rate, factor = ("TFLOP/s", 1) if unit == "G" else ("GFLOP/s", 1000)
+    # Without ceilings the percentages are a tool's own, of the device's peaks.
+    compute, memory = ("% GEMM", "% copy") if c is not None else ("% SM", "% DRAM")
     return [
         Column(f"{unit}FLOP", lambda row: _maybe(row.flops and row.flops / scale), wide=True),
         Column("MB", lambda row: _maybe(row.bytes and row.bytes / 1e6), wide=True),
         Column(rate, lambda row: _maybe(row.tflops and factor * row.tflops), wide),
         Column("GB/s", lambda row: _maybe(row.gb_s), wide),
         Column("FLOP/B", lambda row: _maybe(row.intensity), wide=True),
-        Column("% GEMM", lambda row: _maybe(row.compute_percent), wide=True),
-        Column("% copy", lambda row: _maybe(row.memory_percent), wide=True),
+        Column(compute, lambda row: _maybe(row.compute_percent), wide=True),
+        Column(memory, lambda row: _maybe(row.memory_percent), wide=True),
         Column("limit", _limit, left=True),
     ]
 

@@ -48,6 +48,11 @@ def print_profile(console: Console, profile: Profile) -> None:
 def heading(profile: Profile) -> list[str]:
     """What was profiled, on what, and what its rates are compared with."""
     m, c = profile.meta, profile.ceilings
+    if "read_from" in m:
+        return [
+            f"{m['launches']:,} launches on {m['device_name']}, read from {m['read_from']}",
+            "FLOPs and bytes are those counted; percentages are of the peaks that ncu knows",
+        ]
     lines = [
         f"{m.get('config', 'model')} on {m['device']} ({m['device_name']}), batch"
         f" {m.get('batch_size', '?')}: {m['steps']} step{'s' if m['steps'] != 1 else ''}"
@@ -71,6 +76,8 @@ def summary(profile: Profile) -> list[str]:
     """Where the step went: computing, gaps, waits."""
     if profile.predicted:
         return prediction_summary(profile)
+    if "read_from" in profile.meta:
+        return [f"kernels   {milliseconds(profile.busy_ms)} ms, without what is between them"]
     low, mid, high = _quartiles(profile.step_ms)
     lines = [
         f"step      {milliseconds(mid)} ms, quartiles {milliseconds(low)} to {milliseconds(high)}"
@@ -126,6 +133,8 @@ def _nested(profile: Profile) -> list[Row]:
 def _print(
     console: Console, title: str, columns: Sequence[Column], rows: Sequence[Row], width: int
 ) -> None:
+    if not rows:
+        return
     small = [row for row in rows if row.share < SMALLEST_SHARE and row.gap_ms <= row.ms]
     large = [row for row in rows if row not in small]
     shown = [

@@ -49,7 +49,8 @@ def predict(counts: Counts, gpu: Gpu) -> Prediction:
     """What a launch takes on `gpu`.
 
     Sectors asked for more than once are served by the second-level cache if all that the launch
-    touches fits into it, else by the memory. A grid with fewer blocks than there are
+    touches fits into it, else by the memory; the first time a byte always comes from the memory,
+    whatever the kernel before left in the cache. A grid with fewer blocks than there are
     multiprocessors leaves the others idle.
     """
     busy = min(1.0, counts.blocks / gpu.multiprocessors)

@@ -1,20 +1,25 @@
 """What moved between two results, beyond the noise of both.
 
 A time moved where all of this holds:
-- the boxes from the lower to the upper quartile do not overlap: half of one run's calls are beyond
-  half of the other's, on the same side;
+- the boxes from the lower to the upper quartile do not overlap: half of one run's calls lie beyond
+  half of the other's;
+- the medians are further apart than NOTCHES · (box_a / √repeats_a + box_b / √repeats_b), which is
+  how well so many calls tell a median, some times over, for a table has hundreds of rows: of the
+  same times drawn twice, normal or skewed, fewer than one pair in a thousand passes, with 7 calls
+  as with 60. A tenth is named where the boxes are up to 4% high with 15 calls;
 - the medians are further apart than LEAST of the slower: clocks and temperature do less.
-The rule needs no normal noise, and more repeats do not make it more eager. What it cannot see is a
-change that lasted for a whole run; so PyTorch's change, measured call by call in turn with ours,
-stands beside it: where both moved alike, the machine did.
+What the rule cannot see is a change of the machine that lasted for a whole run. So PyTorch's
+change, measured in turn with ours, stands beside it: where both moved alike, the machine did.
 """
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 from gpucnn.profiling.benchmark.results import OURS, TORCH, Benchmark, Row, Timing
 
 LEAST = 0.03
+NOTCHES = 4
 
 SAME = ("device", "device_name", "versions", "against")
 """What two results must share in their `meta` for times to mean the same."""
@@ -76,8 +81,10 @@ def compare(before: Benchmark, after: Benchmark) -> Comparison:
 
 def beyond_noise(a: Timing, b: Timing) -> bool:
     """The rule above."""
+    gap = abs(a.ms - b.ms)
+    notches = sum((time.high - time.low) / sqrt(time.repeats) for time in (a, b))
     apart = a.high < b.low or b.high < a.low
-    return apart and abs(a.ms - b.ms) > LEAST * max(a.ms, b.ms)
+    return apart and gap > NOTCHES * notches and gap > LEAST * max(a.ms, b.ms)
 
 
 def _moves(a: Row, b: Row) -> list[Move]:

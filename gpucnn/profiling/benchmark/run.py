@@ -29,8 +29,8 @@ from gpucnn.profiling.devices import describe
 from gpucnn.profiling.profile import Ceilings
 from gpucnn.profiling.work import work
 
-LEAST_REPEATS = 5
-"""Fewer have no quartiles worth the name."""
+LEAST_REPEATS = 7
+"""Fewer have no quartiles worth the name: noise would seem to move (compare.py)."""
 
 WARMUP = 4
 """Calls that are not counted: the first, which tells FLOPs and bytes, and the stopwatch's."""

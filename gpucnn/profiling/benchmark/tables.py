@@ -121,7 +121,7 @@ def comparison_summary(found: Comparison) -> list[str]:
     """What did not move, what is in one result alone, what else differs."""
     lines = [
         f"{len(found.moved)} moved, {found.still} did not: quartiles apart, and medians by more"
-        f" than {LEAST:.0%}"
+        f" than the noise of both and {LEAST:.0%}"
     ]
     for name, some in (("first", found.only_before), ("second", found.only_after)):
         if some:

@@ -182,7 +182,7 @@ def _name(
             continue
         text.set_position((spot.x0, spot.y0))
         near = (min(max(point.x, spot.x0), spot.x1), min(max(point.y, spot.y0), spot.y1))
-        if (near[0] - point.x) ** 2 + (near[1] - point.y) ** 2 > (point.radius + 12) ** 2:
+        if (near[0] - point.x) ** 2 + (near[1] - point.y) ** 2 > (point.radius + 6) ** 2:
             axes.annotate(
                 "", (point.x, point.y), near, xycoords="figure points",
                 textcoords="figure points", zorder=5,

@@ -75,7 +75,7 @@ def test_the_layers_of_a_large_network_are_summed_up() -> None:
     assert layer_times.fewer(whole[:5]) == whole[:5]
 
 
-@pytest.mark.parametrize("layers", [3, 300])
+@pytest.mark.parametrize("layers", [3, 60])
 def test_no_text_of_a_picture_covers_another(layers: int) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -101,11 +101,12 @@ def test_the_files() -> None:
         width, height = struct.unpack(">II", data[16:24])
         assert width == 1500
         assert 300 < height < 2000
-    assert found == draw(profile(), dark=True), "the same profile, the same bytes"
 
 
 def test_pictures_name_what_they_show() -> None:
-    found = {name: texts(data) for name, data in draw(profile(), form="svg").items()}
+    files = draw(profile(), form="svg")
+    assert files == draw(profile(), form="svg"), "the same profile, the same bytes"
+    found = {name: texts(data) for name, data in files.items()}
     assert "conv2d_backward_weight" in found["roofline"]
     assert "copy 1.00 GB/s (measured)" in found["roofline"]
     assert "1.body.0 conv2d" in found["time_by_layer"]

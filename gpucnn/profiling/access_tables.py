@@ -17,11 +17,12 @@ UNITS = {"global": "sectors", "shared": "wavefronts"}
 
 
 def traffic_table(traffic: Sequence[Traffic]) -> Table:
-    """A row for each kernel: megabytes of global memory moved, beside the fewest possible."""
-    heads = ("kernel", "launches", "loaded MB", "least", "stored MB", "least", "times the least")
+    """A row for each kernel: megabytes of global memory, the least, and how many times that."""
+    heads = ("kernel", "calls", "loaded MB", "least", "stored MB", "least", "times")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for head in heads:
-        table.add_column(Text(head), justify="left" if head == "kernel" else "right")
+        name = head == "kernel"
+        table.add_column(Text(head), justify="left" if name else "right", no_wrap=name)
     for row in traffic:
         cells = (row.loaded, row.least_loaded, row.stored, row.least_stored)
         table.add_row(

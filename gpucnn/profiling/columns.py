@@ -68,7 +68,8 @@ def method_columns(profile: Profile, width: int) -> list[Column]:
             left=True,
         ),
         *_times(profile, spread_wide=bool(profile.kernels)),
-        *_rates(profile),
+        # A prediction's follow from its times, and need the room of a wide terminal.
+        *_rates(profile, wide=profile.predicted),
     ]
     if any(row.registers is not None for row in profile.kernels):
         columns += [

@@ -38,7 +38,7 @@ def print_profile(console: Console, profile: Profile) -> None:
     title = "By method, its kernels below it" if profile.kernels else "By method"
     _print(console, title, method_columns(profile, width), _nested(profile), width)
     if profile.traffic:
-        _say(console, "\nGlobal memory by kernel, of a step")
+        _say(console, "\nGlobal memory by kernel, of a step, and how many times the least")
         console.print(traffic_table(profile.traffic), width=None if console.is_terminal else width)
     if profile.lines:
         _say(console, "\n".join([*line_report(profile.lines), ""]))

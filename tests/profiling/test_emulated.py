@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -212,3 +213,20 @@ def test_predicted_time_goes_on_from_span_to_span() -> None:
         (0, 60), (0, 30), (0, 10), (10, 30), (30, 60), (60, 60),
     ]  # fmt: skip
     assert [s.device for s in timed] == [(0, 60), None, (0, 10), (10, 30), (30, 60), None]
+
+
+def test_no_row_is_broken_on_a_narrow_terminal() -> None:
+    (row,) = [row for row in unchanged().kernels if row.kernel == "linear_forward"]
+    (moved,) = [row for row in unchanged().traffic if row.kernel == "linear_forward"]
+    name = "batch_norm2d_forward_statistics"
+    profile = replace(
+        unchanged(),
+        kernels=(replace(row, kernel=name, registers=255, occupancy=1.0),),
+        traffic=(replace(moved, kernel=name, loaded=999_400_000, least_stored=10_000_000),),
+        lines=(),
+    )
+    out = io.StringIO()
+    print_profile(Console(file=out, width=80, force_terminal=True, color_system=None), profile)
+    lines = [line for line in out.getvalue().splitlines() if name in line]
+    assert len(lines) == 2
+    assert all(len(line.split()) >= 6 and len(line) <= 80 for line in lines)

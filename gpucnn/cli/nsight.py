@@ -95,6 +95,7 @@ def show_ncu(args: argparse.Namespace) -> int:
 
     from gpucnn.profiling.files import ProfileFolder
     from gpucnn.profiling.ncu_profile import read_ncu
+    from gpucnn.profiling.outputs import write_outputs
     from gpucnn.profiling.tables import print_profile
 
     if args.config is not None:
@@ -102,10 +103,15 @@ def show_ncu(args: argparse.Namespace) -> int:
             f"--read-ncu shows {args.read_ncu} alone: leave out {shlex.quote(args.config)}"
         )
     found = read_ncu(args.read_ncu)
+    notes: list[str] = []
     if args.output is not None:
         folder = ProfileFolder(args.output)
         folder.check_free()
         folder.create()
+        notes = write_outputs(folder.path, found, ())
         folder.write(found)
-    print_profile(Console(), found)
+    console = Console()
+    print_profile(console, found)
+    for note in notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     return 0

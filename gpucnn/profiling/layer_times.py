@@ -81,10 +81,12 @@ def fewer(all_bars: list[Bar]) -> list[Bar]:
 
 
 def draw(profile: Profile, theme: Theme) -> Any:
-    """A matplotlib Figure."""
+    """A matplotlib Figure; None where there are no rows of layers."""
     from matplotlib.figure import Figure
 
     rows = fewer(bars(profile))
+    if not rows:
+        return None
     high = HEAD + FOOT + ROW * max(len(rows), 6)
     figure = Figure(figsize=(WIDTH, high))
     names = [shortened(bar.label, 34) for bar in rows]

@@ -84,7 +84,7 @@ def _cards(profile: Profile) -> list[tuple[str, str]]:
         cards.append(("best to worst", f"{milliseconds(best)} to {milliseconds(worst)} ms"))
     if rate is not None:
         cards.append((f"{word}images a second", figure(rate)))
-    if not profile.predicted:
+    if profile.gaps and not profile.predicted:
         cards += [
             ("computing", f"{milliseconds(profile.busy_ms)} ms"),
             ("gaps", f"{milliseconds(profile.gap_ms)} ms"),
@@ -124,14 +124,15 @@ def _pictures(profile: Profile) -> str:
 
 def _tables(profile: Profile) -> list[str]:
     layers, methods = layer_columns(profile), method_columns(profile, WIDE)
-    parts = [
-        markup.section("By layer and pass", _rows("layers", layers, profile.layers)),
-        markup.section("By method", _rows("methods", methods, profile.methods)),
-    ]
+    parts = [markup.section("By method", _rows("methods", methods, profile.methods))]
+    if profile.layers:
+        by_layer = _rows("layers", layers, profile.layers)
+        parts.insert(0, markup.section("By layer and pass", by_layer))
     if profile.kernels:
         parts.append(markup.section("By kernel", _rows("kernels", methods, profile.kernels)))
-    calls = _rows("calls", call_columns(profile), profile.calls)
-    parts.append(markup.section("By layer, pass and method", calls, shut=True))
+    if profile.calls:
+        calls = _rows("calls", call_columns(profile), profile.calls)
+        parts.append(markup.section("By layer, pass and method", calls, shut=True))
     if profile.gaps and not profile.predicted:
         parts.append(_gaps(profile))
     if profile.memory:

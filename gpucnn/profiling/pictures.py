@@ -19,7 +19,7 @@ def can_draw() -> bool:
 
 
 def draw(profile: Profile, *, form: str = "png", dark: bool = False) -> dict[str, bytes]:
-    """name -> the picture as "png" or "svg"; no roofline where there are no rates to show."""
+    """name -> the picture as "png" or "svg", without those that have nothing to show."""
     import matplotlib
 
     from gpucnn.profiling import layer_times, roofline

@@ -205,6 +205,7 @@ def test_the_table_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
                   "Global memory by kernel", "0.068 ms, without what is between"):  # fmt: skip
         assert words in text
     assert read_profile(out) == read_ncu(path)
+    assert "conv2d_forward" in (out / "profile.html").read_text("utf-8")
     quiet = io.StringIO()
     print_profile(Console(file=quiet), read_ncu(written(tmp_path, DETAILS)))
     assert "Global memory" not in quiet.getvalue()

@@ -47,3 +47,22 @@ def test_without_matplotlib_the_rest_is_written(
     (note,) = write_outputs(tmp_path, profile(), queued())
     assert 'need matplotlib, pip install "gpucnn[plot]"' in note
     assert sorted(os.listdir(tmp_path)) == ALWAYS
+
+
+def test_sums_over_launches_have_neither_a_trace_nor_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
+    monkeypatch.setattr(page, "can_draw", lambda: False)
+    found = replace(
+        profile(), layers=(), calls=(), gaps=(), memory=(), ceilings=None, layer_names={}
+    )
+    notes = write_outputs(tmp_path, found, ())
+    assert [note.split(":")[0] for note in notes] == [
+        "no trace.json", "no roofline.png", "no time_by_layer.png",
+    ]  # fmt: skip
+    assert os.listdir(tmp_path) == ["profile.html"]
+    text = (tmp_path / "profile.html").read_text("utf-8")
+    assert all(f'id="{name}"' not in text for name in ("layers", "calls", "gaps", "memory"))
+    assert all(f'id="{name}"' in text for name in ("longest", "methods", "kernels"))
+    assert "waiting for data</dt>" not in text

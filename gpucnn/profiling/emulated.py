@@ -11,8 +11,10 @@ from typing import Any
 from gpucnn.profiling.aggregate import build_profile, variant
 from gpucnn.profiling.counting import Counted, CountingObserver
 from gpucnn.profiling.devices import describe
+from gpucnn.profiling.emulated_memory import counted_arrays
 from gpucnn.profiling.gpus import Gpu
 from gpucnn.profiling.intervals import leaves
+from gpucnn.profiling.memory import MemoryObserver, held_before
 from gpucnn.profiling.predict import Prediction, assumptions, copied, predict
 from gpucnn.profiling.profile import Ceilings, Profile, Row
 from gpucnn.profiling.spans import TRANSFERS, Recorder, Span, by_step
@@ -44,7 +46,9 @@ def predict_training(
     assert isinstance(launcher, EmulatorLauncher), "only the emulator counts"
     assert launcher.checked, "only checked mode counts"
     recorder, counter = Recorder(), CountingObserver(launcher)
-    run_steps(trainer, 0, steps, recorder, counter)
+    with counted_arrays(launcher, held_before(trainer)) as arrays:
+        memory = MemoryObserver(arrays)
+        run_steps(trainer, 0, steps, recorder, counter, memory)
     spans = recorder.spans
     predictions = predict_spans(spans, counter.launches, gpu)
     kernels = {span.launch.kernel for span in spans if span.launch is not None}
@@ -67,7 +71,13 @@ def predict_training(
     def build(times: Mapping[int, int]) -> tuple[Profile, list[Span]]:
         timed = laid_out(spans, times)
         return build_profile(
-            timed, facts, ceilings=sheet, layer_names=names, resources=static.resources
+            timed,
+            facts,
+            ceilings=sheet,
+            # What a layer left behind was summed up over the steps.
+            memory=[replace(m, kept_bytes=m.kept_bytes // steps) for m in memory.rows()],
+            layer_names=names,
+            resources=static.resources,
         ), timed
 
     likely, timed = build({i: p.likely for i, p in predictions.items()})

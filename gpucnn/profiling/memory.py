@@ -73,10 +73,10 @@ def _hook(cupy: Any, noted: Callable[[], None]) -> Any:
 def meter_of(trainer: Trainer) -> Meter:
     """The meter of the trainer's device."""
     launcher = cuda_launcher(trainer.ops)
-    return HostMeter(_before(trainer)) if launcher is None else CudaMeter(launcher.cupy)
+    return HostMeter(held_before(trainer)) if launcher is None else CudaMeter(launcher.cupy)
 
 
-def _before(trainer: Trainer) -> int:
+def held_before(trainer: Trainer) -> int:
     """Parameters, buffers, gradients, optimizer state and averages: made before any step."""
     optimizer = trainer.optimizer
     arrays = [*trainer.model.state().values(), *optimizer.state().values(), optimizer.grads]

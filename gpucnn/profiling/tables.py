@@ -75,7 +75,7 @@ def heading(profile: Profile) -> list[str]:
 def summary(profile: Profile) -> list[str]:
     """Where the step went: computing, gaps, waits."""
     if profile.predicted:
-        return prediction_summary(profile)
+        return prediction_summary(profile) + _memory(profile)
     if "read_from" in profile.meta:
         return [f"kernels   {milliseconds(profile.busy_ms)} ms, without what is between them"]
     low, mid, high = _quartiles(profile.step_ms)
@@ -96,11 +96,15 @@ def summary(profile: Profile) -> list[str]:
             f"{kind}: {place}, {wait.where}: {milliseconds(wait.ms)} ms a step"
             f" ({wait.steps} of {len(profile.step_ms)} steps)"
         )
-    if profile.memory:
-        peak = max(profile.memory, key=lambda row: row.peak_bytes)
-        place = place_label(profile, peak.layer, peak.phase)
-        lines.append(f"memory    {mebibytes(peak.peak_bytes)} MiB at most, in {place}")
-    return lines
+    return lines + _memory(profile)
+
+
+def _memory(profile: Profile) -> list[str]:
+    if not profile.memory:
+        return []
+    peak = max(profile.memory, key=lambda row: row.peak_bytes)
+    place = place_label(profile, peak.layer, peak.phase)
+    return [f"memory    {mebibytes(peak.peak_bytes)} MiB at most, in {place}"]
 
 
 def _kinds(profile: Profile) -> str:

@@ -18,6 +18,7 @@ from gpucnn.profiling import static
 from gpucnn.profiling.access import LineAccess, faulty
 from gpucnn.profiling.counting import Counted, source_texts
 from gpucnn.profiling.emulated import laid_out, predict_spans, predict_training
+from gpucnn.profiling.emulated_memory import counted_arrays
 from gpucnn.profiling.files import ProfileFolder, lines_to_csv, read_profile, to_csv
 from gpucnn.profiling.gpus import find_gpu
 from gpucnn.profiling.predict import Counts
@@ -131,7 +132,40 @@ def test_figures_are_those_of_one_step() -> None:
         (t.kernel, t.launches) for t in two.traffic
     ]
     assert one.lines == two.lines
+    assert [(m.layer, m.kept_bytes) for m in one.memory] == [
+        (m.layer, m.kept_bytes) for m in two.memory
+    ]
     assert (len(two.step_ms), two.meta["steps"]) == (2, 2)
+
+
+def test_memory_is_that_of_the_arrays() -> None:
+    found = {(m.layer, m.phase): m for m in unchanged().memory}
+    inputs, hidden = 4 * BATCH * 16, 4 * BATCH * HIDDEN
+    # Parameters, and the gradients' arena with each segment up to a multiple of 64.
+    held = 4 * (16 * HIDDEN + HIDDEN + CLASSES * HIDDEN + CLASSES) + 4 * (512 + 64 + 128 + 64)
+    first, relu = (found[f"model.layers.{i}", "forward"] for i in (1, 2))
+    assert (first.peak_bytes, first.kept_bytes) == (held + inputs + hidden, hidden)
+    assert (relu.peak_bytes, relu.kept_bytes) == (held + inputs + 2 * hidden, hidden)
+    assert "MiB at most, in 1 linear backward" in printed(unchanged())
+
+
+def test_an_array_counts_once_and_until_it_is_gone() -> None:
+    launcher = EmulatorLauncher(checked=True)
+    plain = launcher.xp
+    with counted_arrays(launcher, 1000) as counted:
+        a = launcher.xp.empty((10,), "float32")
+        assert launcher.xp.asarray(a) is a
+        b = launcher.xp.zeros((5,), "float64")
+        assert counted.read() == (1080, 1080)
+        view = a[2:]
+        del a, b
+        assert counted.read() == (1040, 1080)
+        del view
+        assert counted.read() == (1000, 1040)
+        host = np.ones(3, "float32")
+        assert launcher.xp.asarray(host) is host
+        assert counted.read() == (1012, 1012)
+    assert launcher.xp is plain
 
 
 def test_every_time_is_the_models_and_says_so() -> None:
@@ -146,7 +180,7 @@ def test_every_time_is_the_models_and_says_so() -> None:
     assert profile.step_ms == pytest.approx([0.005 * launches])
     assert profile.best_ms == profile.step_ms == profile.worst_ms
     assert {row.limit for row in (*profile.layers, *profile.kernels, *profile.calls)} == {"launch"}
-    assert (profile.gap_ms, profile.waits, profile.memory, profile.plain_ms) == (0, (), (), ())
+    assert (profile.gap_ms, profile.waits, profile.plain_ms) == (0, (), ())
     text = printed(profile)
     for words in ("PREDICTED times, for NVIDIA H200 SXM", "predicted ms", "assumed: left out",
                   "pip install nvidia-cuda-nvrtc", "Global memory by kernel"):  # fmt: skip

@@ -40,8 +40,8 @@ def to_trace(profile: Profile, spans: Sequence[Span]) -> dict[str, Any]:
     used = {KINDS[span.kind] for span in spans}
     events = list(_names(profile, on_device, used | {GAPS}))
     body = [*_spans(profile, spans, origin), *_gaps(profile, spans, origin, on_device)]
-    # Outer before inner where both begin together: viewers nest them in this order.
-    events += sorted(body, key=lambda event: (event["ts"], -event.get("dur", 0.0)))
+    # Spans come before those inside of them; where both begin together, sorting keeps that.
+    events += sorted(body, key=lambda event: float(event["ts"]))
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": _facts(profile)}
 
 

@@ -49,9 +49,9 @@ def row(layer: str, phase: str, method: str, ms: float, share: float, rate: floa
 
 
 def large(layers: int) -> Profile:
-    """A network of so many layers, each with both passes and gaps; a container with gaps alone."""
+    """A network of so many layers, one of them slow; a container with gaps alone."""
     paths = [f"model.layers.{i}" for i in range(layers)]
-    ms = {path: 0.5 + i % 7 for i, path in enumerate(paths)}
+    ms = {path: 1234.5 if i == 2 else 0.5 + i % 7 for i, path in enumerate(paths)}
     step = 2 * sum(ms.values())
     rows = [row(path, phase, "", ms[path], ms[path] / step)
             for phase in ("forward", "backward") for path in paths]  # fmt: skip

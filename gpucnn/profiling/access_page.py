@@ -38,21 +38,20 @@ def lines(found: Sequence[LineAccess]) -> str:
     first = faulty(found)
     rest = sorted((line for line in found if not line.fault), key=lambda a: -a.unit * a.units)
     heads = [
-        Head("place", False),
+        Head("line", False),
         Head("fault", False),
         *map(Head, ("units a request", "at best", "requests")),
-        *(Head(text, False) for text in ("access", "kernel", "line")),
+        *(Head(text, False) for text in ("access", "kernel")),
     ]
     body = [
         [
-            Cell(line.place),
+            Cell(line.place, code=_text(line)),
             Cell(line.fault),
             Cell(f"{line.per_request:.2f} {UNITS[line.space]}"),
             Cell(f"{line.least_per_request:.2f}"),
             Cell(f"{line.requests:,}"),
             Cell(f"{line.space} {line.access} of {line.size} B"),
             Cell(line.kernel),
-            Cell(line.text if not line.caller else f"{line.text}  ← {line.caller}", code=True),
         ]
         for line in [*first, *rest][:LINES]
     ]
@@ -60,6 +59,10 @@ def lines(found: Sequence[LineAccess]) -> str:
     if len(found) > LINES:
         note += f" The first {LINES} of {len(found)}; lines.csv has all."
     return markup.section("Source lines", markup.table("lines", heads, body), note=note)
+
+
+def _text(line: LineAccess) -> str:
+    return f"{line.text}\n← {line.caller}" if line.caller else line.text
 
 
 def _megabytes(value: int | None) -> Cell:

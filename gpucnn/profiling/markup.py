@@ -8,11 +8,11 @@ from html import escape
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell: its text, how much of it a bar fills, from 0 to 1, whether it is code."""
+    """A table's cell: its text, how much of it a bar fills, from 0 to 1, and code below it."""
 
     text: str
     bar: float | None = None
-    code: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def _number(head: Head) -> str:
 
 def _cell(cell: Cell, head: Head) -> str:
     if cell.code:
-        return f"<td><code>{escape(cell.text)}</code></td>"
+        return f"<td>{escape(cell.text)}<code>{escape(cell.code)}</code></td>"
     if cell.bar is None:
         return f"<td{_number(head)}>{escape(cell.text)}</td>"
     filled = f"{100 * min(max(cell.bar, 0.0), 1.0):.2f}%"

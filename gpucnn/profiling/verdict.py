@@ -23,6 +23,14 @@ HEADLINES = {
     "": "What limits this step is not known",
 }
 
+LIMITS = {
+    "compute": "computing",
+    "memory": "memory traffic",
+    "on-chip": "on-chip traffic",
+    "launch": "launching kernels",
+    "host": "the host",
+}
+
 CEILING = {"compute": "measured matrix product", "memory": "measured copy"}
 SHEET = {"compute": "data sheet's FP32 rate", "memory": "data sheet's bandwidth"}
 
@@ -77,7 +85,7 @@ def _share(profile: Profile, limit: str, ms: float, step: float) -> str:
         gap = next((g for g in profile.gaps if g.where != "data wait"), None)
         where = f", longest in {place_label(profile, gap.layer, gap.phase)}" if gap else ""
         return f"In {amount} nothing is computed{where}."
-    words = f"{amount} is in methods limited by {limit}"
+    words = f"{amount} is in methods limited by {LIMITS[limit]}"
     rows = [row for row in profile.methods if row.limit == limit]
     return f"{words}{_reached(rows, (SHEET if profile.predicted else CEILING).get(limit))}."
 

@@ -14,7 +14,7 @@ from gpucnn.profiling import page
 from gpucnn.profiling.labels import milliseconds
 from gpucnn.profiling.page import to_html
 from gpucnn.profiling.profile import Gap, Profile, Wait
-from gpucnn.profiling.verdict import HEADLINES, images_per_second, verdict
+from gpucnn.profiling.verdict import HEADLINES, LIMITS, images_per_second, verdict
 from tests.profiling.samples import HOSTILE, large, named, predicted, row
 from tests.profiling.test_profile_files import profile
 
@@ -121,9 +121,9 @@ def test_source_lines_stand_with_their_faults() -> None:
     read = Page(to_html(found))
     assert not read.faults
     heads, wrong, good = read.tables["lines"]
-    assert (wrong[0], good[0]) == ("kernels/k.cu:40", "kernels/k.cu:41"), "the fault first"
+    assert good[0].startswith("kernels/k.cu:41a < b && c"), "after the fault"
     assert (wrong[heads.index("fault")], good[heads.index("fault")]) == ("uncoalesced", "")
-    assert wrong[-1] == f"y[i] = x[32 * i];  ← {HOSTILE}"
+    assert wrong[0] == f"kernels/k.cu:40y[i] = x[32 * i];\n← {HOSTILE}"
     assert wrong[2:5] == ["32.00 sectors", "4.00", "1,000"]
     assert read.tables["traffic"][1] == ["k", "2", "3.00", "1.50", "1.00", "0.500", "2.00"]
     (told,) = [s for s in verdict(found).sentences if "kernels/k.cu:40" in s]
@@ -169,7 +169,7 @@ def test_a_method_limits_a_step(limit: str) -> None:
     found = verdict(limited(limit, 8.0))
     assert found.headline == HEADLINES[limit]
     share = "80% of the step (8.000 ms) is in methods limited by"
-    assert bool(limit) == any(s.startswith(f"{share} {limit}") for s in found.sentences)
+    assert bool(limit) == any(s.startswith(f"{share} {LIMITS.get(limit)}") for s in found.sentences)
     ceiling = "come to 40 % of the measured" in " ".join(found.sentences)
     assert ceiling == (limit in ("compute", "memory"))
 

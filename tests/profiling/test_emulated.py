@@ -16,7 +16,7 @@ from gpucnn.layers import Flatten, Linear, Relu, Sequential
 from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.profiling import static
 from gpucnn.profiling.access import LineAccess, faulty
-from gpucnn.profiling.counting import Counted, source_texts
+from gpucnn.profiling.counting import Counted, CountingObserver, source_texts
 from gpucnn.profiling.emulated import laid_out, predict_spans, predict_training
 from gpucnn.profiling.emulated_memory import counted_arrays
 from gpucnn.profiling.files import ProfileFolder, lines_to_csv, read_profile, to_csv
@@ -24,7 +24,7 @@ from gpucnn.profiling.gpus import find_gpu
 from gpucnn.profiling.predict import Counts
 from gpucnn.profiling.profile import Profile
 from gpucnn.profiling.sizes import Shaped
-from gpucnn.profiling.spans import Call, Launch, Span
+from gpucnn.profiling.spans import Call, Frame, Launch, Span
 from gpucnn.profiling.tables import print_profile
 from gpucnn.runtime.emulator import EmulatorLauncher
 from gpucnn.runtime.launch import Kernel
@@ -138,6 +138,23 @@ def test_figures_are_those_of_one_step() -> None:
     assert (len(two.step_ms), two.meta["steps"]) == (2, 2)
 
 
+def test_what_ran_before_does_not_count() -> None:
+    launcher = EmulatorLauncher(checked=True)
+    ops, a = KernelOps(launcher), np.ones((4, 100), "float32")
+    ops.relu_forward(a)
+    counter = CountingObserver(launcher)
+    ops.relu_forward(a)
+    frame = Frame("step", "step")
+    counter.enter(frame)
+    launch = Launch(Kernel("relu_forward", "relu_forward", ()), (1, 1, 1), (256, 1, 1), 0)
+    counter.exit(Frame("kernel", "relu_forward", launch=launch))
+    counter.exit(frame)
+    (found,) = counter.launches
+    assert (found.counts.moved, found.counts.least, found.asked) == (3200, 3200, 3200)
+    assert [(t.launches, t.loaded, t.stored) for t in counter.traffic()] == [(1, 1600, 1600)]
+    assert sum(line.bytes for line in counter.lines()) == 3200
+
+
 def test_memory_is_that_of_the_arrays() -> None:
     found = {(m.layer, m.phase): m for m in unchanged().memory}
     inputs, hidden = 4 * BATCH * 16, 4 * BATCH * HIDDEN
@@ -211,7 +228,7 @@ def test_texts_of_places() -> None:
 def spans() -> list[Span]:
     """A step with a linear_backward of two kernels, a fill, and a copy from the host."""
     launch = Launch(Kernel("k", "k", ()), (1000, 1, 1), (32, 1, 1), 0)
-    x, w, dy = Shaped((500, 100), 4), Shaped((10, 100), 4), Shaped((500, 10), 4)
+    x, w, dy = Shaped((500, 1000), 4), Shaped((10, 1000), 4), Shaped((500, 10), 4)
     call = Call((dy, x, w), {}, (x, w, Shaped((10,), 4)))
     big = Shaped((MEGA,), 4)
 
@@ -234,9 +251,10 @@ MEGA = 10**6
 def test_a_methods_flops_are_shared_out_by_the_bytes_asked_for() -> None:
     none = Counts(1000, 0.0, 0, 0, 0)
     found = predict_spans(spans(), [Counted(none, 3000), Counted(none, 1000)], TOY)
-    flops = 4 * 500 * 100 * 10 + 500 * 10
-    assert found[2].likely == max(5000, round(0.75 * flops / 1000))
-    assert found[3].likely == 5000
+    flops = 4 * 500 * 1000 * 10 + 500 * 10
+    assert found[2].likely == round(0.75 * flops / 1000) > 5000
+    assert found[3].likely == round(0.25 * flops / 1000) >= 5000
+    assert found[3].limit == "compute"
     assert found[4].likely == round(4 * MEGA / 100)
     assert set(found) == {2, 3, 4}, "a copy from the host is left out"
 

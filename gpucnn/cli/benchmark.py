@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=10.0,
         metavar="S",
-        help="a row that would take longer is left out (default: 10)",
+        help="for a row: beyond it fewer repeats count, or it is left out (default: 10)",
     )
     parser.add_argument(
         "--max-bytes",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ LEAST_REPEATS = 7
 WARMUP = 4
 """Calls that are not counted: the first, which tells FLOPs and bytes, and the stopwatch's."""
 
-SLOWER = 5
+SLOWER = 3
 """A call is expected to take so many times what the ceilings allow."""
 
 COPIES = 3
@@ -52,7 +53,7 @@ class Settings:
 
     repeats: int = 15
     max_seconds: float = 10.0
-    """For one row."""
+    """For one row: beyond it there are LEAST_REPEATS and no more, or none by the estimate."""
     max_bytes: int | None = None
     """None: half of the memory that is free."""
     images: int | None = None
@@ -140,7 +141,8 @@ class Bench:
         """Why a case is left out, by an estimate; "" where it is not."""
         best, settings = self._ceilings, self._settings
         seconds = case.flops / best.gemm_tflops / 1e12 + case.bytes / best.copy_gb_s / 1e9
-        calls = (WARMUP + settings.repeats * (2 * len(self._device.caches) - 1)) * len(self._timers)
+        each = WARMUP + LEAST_REPEATS * (2 * len(self._device.caches) - 1)
+        calls = each * len(self._timers)
         total = SLOWER * seconds * calls
         if total > settings.max_seconds:
             return (
@@ -157,7 +159,7 @@ class Bench:
         listener: Any = Listener(self._device.ops, case.method)
         calls = {OURS: case.prepare(listener, self._device.draw())}
         calls[OURS]()
-        done = work(case.method, listener.heard)
+        least = work(case.method, listener.heard)
         if self._torch is not None:
             draw = torch_drawer(self._torch, "fp32", self._device.torch_device)
             call = torch_call(self._torch, case, draw, "fp32")
@@ -166,12 +168,16 @@ class Bench:
         watches = {by: Stopwatch(call, self._timers[by]) for by, call in calls.items()}
         times: dict[tuple[str, str], list[float]] = {}
         # In turn, so that whatever else the machine does meets all of them.
-        for _ in range(self._settings.repeats):
+        began = time.monotonic()
+        for done in range(self._settings.repeats):
+            late = time.monotonic() - began > self._settings.max_seconds
+            if late and done >= LEAST_REPEATS:
+                break
             for cache in self._device.caches:
                 for by, watch in watches.items():
                     times.setdefault((by, cache), []).append(watch.once(cache))
         found = tuple(Timing.of(*key, values) for key, values in times.items())
-        return {"flops": done.flops, "bytes": done.bytes, "times": found}
+        return {"flops": least.flops, "bytes": least.bytes, "times": found}
 
 
 def facts(

@@ -25,7 +25,8 @@ MOVED = ("method", "shape", "L2", "before ms", "after ms", "change", "PyTorch's 
 def heading(found: Benchmark) -> list[str]:
     """What was measured, on what."""
     meta = found.meta
-    lines = [f"{meta['device']} ({meta['device_name']}), {meta['repeats']} calls a row in float32"]
+    calls = f"at most {meta['repeats']} calls a row in float32"
+    lines = [f"{meta['device']} ({meta['device_name']}), {calls}"]
     if meta["caches"] == ["warm"]:
         lines.append("caches warm: on the cpu nothing empties them between calls")
     if busy_machine(meta):

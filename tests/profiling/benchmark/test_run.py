@@ -26,6 +26,7 @@ from gpucnn.profiling.benchmark.results import (
 from gpucnn.profiling.benchmark.run import Bench, Settings, chosen
 from gpucnn.profiling.benchmark.timers import COLD, WARM, HostTimer, Stopwatch
 from gpucnn.profiling.pictures import can_draw
+from gpucnn.profiling.profile import Ceilings
 from tests.profiling.benchmark.made_up import CEILINGS, TABLE, beside_torch, result, row, timing
 
 FAST = Settings(repeats=7)
@@ -94,13 +95,24 @@ def test_what_takes_too_long_or_too_much_is_left_out_unseen() -> None:
 
     large = {"linears": {"large": (1_000_000, 4096, 4096)}}
     (slow,) = rows(Unused(), "linear_forward", table=large)
-    # 2 · 10⁶ · 4096² at 0.1 TFLOP/s, 11 calls, five times that.
+    # 2 · 10⁶ · 4096² at 0.1 TFLOP/s, 11 calls, three times that.
     assert slow.status == LEFT_OUT
-    assert slow.note.startswith("about 18")
+    assert slow.note.startswith("about 111")
     assert slow.note.endswith("s for 11 calls, --max-seconds is 10")
     patient = replace(FAST, max_seconds=1e9)
     (big,) = rows(Unused(), "linear_forward", replace(patient, max_bytes=2**30), large)
     assert big.note == "about 91.7 GiB, --max-bytes is 1073741824"
+
+
+def test_a_slow_row_has_fewer_repeats() -> None:
+    """The estimate took it for faster than it was."""
+    endless = Ceilings(1e12, 1e12, "a device", "made up")
+    settings = Settings(repeats=50, max_seconds=1e-9, only="linear_forward")
+    bench = Bench(Device(NumpyOps()), NumpyOps(), None, endless, settings)
+    found = bench.row(*chosen(TABLE, settings))
+    assert found.times[0].repeats == 7
+    (found,) = rows(NumpyOps(), "linear_forward", Settings(repeats=50))
+    assert found.times[0].repeats == 50
 
 
 def test_half_of_the_free_memory_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,5 +129,6 @@ def _title(figure: Any, found: Benchmark, relative: bool, high: float) -> None:
     images = "" if meta.get("images") is None else f", at most {meta['images']} images"
     about = f"{meta['device']} · {meta['device_name']} · L2 {meta['caches'][0]}{images}"
     busy = busy_machine(meta)
+    about += f" · not a quiet machine{busy}" if busy else ""
     colour = LIGHT.warning if busy else LIGHT.faint
-    figure.text(left, 1 - 0.42 / high, about + busy, fontsize=9, color=colour, va="top")
+    figure.text(left, 1 - 0.42 / high, about, fontsize=9, color=colour, va="top")

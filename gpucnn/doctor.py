@@ -57,7 +57,11 @@ def examine() -> list[Finding]:
         *_cupy(cuda),
         _compiler("g++", "compiles the kernels for the emulator", "apt install g++"),
         _compiler("nvcc", "optional: CuPy brings NVRTC, its own compiler", "none needed"),
-        _optional("matplotlib", "draws curves.png", 'pip install "gpucnn[plot]"'),
+        _optional(
+            "matplotlib",
+            "draws curves.png and the pictures of profiles",
+            'pip install "gpucnn[plot]"',
+        ),
         _optional("pillow", "reads image files", 'pip install "gpucnn[images]"'),
         _optional("torch", "optional: some tests compare with it", "pip install torch"),
     ]

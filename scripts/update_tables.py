@@ -1,4 +1,4 @@
-"""Write the figures of benchmarks/results/ into README.md and the first lines of configs/.
+"""Write the figures of benchmarks/results/ into README.md, docs/ and the first lines of configs/.
 
     python scripts/update_tables.py [--check]
 
@@ -6,15 +6,24 @@ With --check nothing is written, and the exit status is 1 where a table is not u
 """
 
 import argparse
+import io
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from gpucnn.profiling.files import read_profile
+from gpucnn.profiling.tables import print_profile
+
 ROOT = Path(__file__).parent.parent
 # Everything in configs/ but the table of shapes.
 CONFIGS = sorted(set((ROOT / "configs").glob("*.yaml")) - {ROOT / "configs/benchmark_shapes.yaml"})
+PROFILING = ROOT / "docs" / "profiling.md"
+OUTPUT = re.compile(r"<!-- output: (\S+) \| ([^|\n]+) \| (\d+) -->\n.*?<!-- end -->", re.DOTALL)
+"""A stored profile, how a line of what `gpucnn profile` prints begins, lines from there on."""
 NOT_MEASURED = "accuracy: not measured"
 MEASURED = re.compile(r"^# (cpu, .*|accuracy: not measured)$")
 
@@ -113,12 +122,37 @@ def config(path: Path, results: dict[str, dict[str, Any]]) -> str:
     return "".join([lines[0], f"# {line}\n", *rest])
 
 
+def profiling(text: str) -> str:
+    """The document with its outputs as they are printed from the stored profiles."""
+
+    def output(match: re.Match[str]) -> str:
+        file, beginning, count = match.groups()
+        lines = printed(ROOT / "benchmarks" / "results" / file)
+        first = next((i for i, line in enumerate(lines) if line.startswith(beginning)), None)
+        if first is None:
+            raise SystemExit(f"{PROFILING.name}: no line of {file} begins with {beginning!r}")
+        chosen = "\n".join(line.rstrip() for line in lines[first : first + int(count)])
+        head = f"<!-- output: {file} | {beginning} | {count} -->"
+        return f"{head}\n```text\n{chosen}\n```\n<!-- end -->"
+
+    return OUTPUT.sub(output, text)
+
+
+def printed(path: Path) -> list[str]:
+    """What `gpucnn profile` prints of it on a terminal of 100 columns."""
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True, color_system=None)
+    print_profile(console, read_profile(path))
+    return out.getvalue().splitlines()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, only compare")
     args = parser.parse_args()
     results = figures()
     wanted = {ROOT / "README.md": readme((ROOT / "README.md").read_text(), results)}
+    wanted[PROFILING] = profiling(PROFILING.read_text())
     wanted |= {path: config(path, results) for path in CONFIGS}
     stale = [path for path, text in wanted.items() if path.read_text() != text]
     for path in stale:

@@ -17,9 +17,12 @@ from gpucnn.build.objects import (
 )
 from gpucnn.build.resume import Resumed, check_data, open_checkpoint
 from gpucnn.config import Config, dump_config
-from gpucnn.errors import CheckpointError, NonFiniteError
+from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
 from gpucnn.layers import skip_input_gradient
 from gpucnn.ops import get_ops
+from gpucnn.profiling.nvtx import NvtxRanges, nvtx_ranges
+from gpucnn.profiling.observe import Probe
+from gpucnn.profiling.sampling import Sampler
 from gpucnn.training.callbacks import Callback, CheckpointWriter, EarlyStopping, MetricsLog
 from gpucnn.training.checkpoint import load_weights, read_checkpoint
 from gpucnn.training.curves import draw_curves
@@ -33,20 +36,33 @@ from gpucnn.training.trainer import Settings, Trainer
 
 
 def train(
-    config: Config, *, resume: str | Path | None = None, console: Console | None = None
+    config: Config,
+    *,
+    resume: str | Path | None = None,
+    console: Console | None = None,
+    profile_every: int | None = None,
+    nvtx: bool = False,
 ) -> Summary:
     """Train as the config says and return how it ended; all files are in `config.output`.
 
     `resume` is a run folder (its last checkpoint) or a checkpoint file: training goes on from
     there, bit for bit as if it had never stopped. It goes on in that folder only if
-    `config.output` names it. SIGINT or SIGTERM end the run with a checkpoint and stop_reason
-    "interrupted". Raises a GpucnnError, before anything is written, for whatever does not fit,
-    and NonFiniteError, after the summary is written, at a NaN or Inf.
+    `config.output` names it. `profile_every` N adds the times of every N-th step, by layer and
+    method, to metrics.jsonl (event "profile"); `nvtx` marks every step's layers and kernels for a
+    profiler outside, on `cuda`. SIGINT or SIGTERM end the run with a checkpoint and stop_reason
+    "interrupted". Raises a GpucnnError, before anything is written, for whatever does not fit, and
+    NonFiniteError, after the summary is written, at a NaN or Inf.
     """
     console = console or Console()
     device, line = resolve_device(config.device)
     ops = get_ops(device)
     _say(console, line)
+    if nvtx and profile_every is not None:
+        raise ConfigError(
+            "--nvtx and --profile-every cannot be given together: the profiler outside would time"
+            " the sampling too; choose one"
+        )
+    ranges = nvtx_ranges(ops) if nvtx else None
     config = config.model_copy(update={"device": device})
     run, text = RunFolder(config.output), dump_config(config)
     resumed = open_checkpoint(config, resume) if resume is not None else None
@@ -66,7 +82,7 @@ def train(
         ops,
         _settings(config),
         validation=data.validation,
-        callbacks=_callbacks(config, text, run, data, console),
+        callbacks=_callbacks(config, text, run, data, console, profile_every, ranges),
         check=interruption.check,
     )
     if resumed is not None:
@@ -112,9 +128,20 @@ def _settings(config: Config) -> Settings:
 
 
 def _callbacks(
-    config: Config, text: str, run: RunFolder, data: Data, console: Console
+    config: Config,
+    text: str,
+    run: RunFolder,
+    data: Data,
+    console: Console,
+    profile_every: int | None,
+    ranges: NvtxRanges | None,
 ) -> list[Callback]:
-    callbacks: list[Callback] = [MetricsLog(run.metrics), display(console)]
+    metrics = MetricsLog(run.metrics)
+    callbacks: list[Callback] = [metrics, display(console)]
+    if profile_every is not None:
+        callbacks.insert(0, Sampler(metrics, profile_every))
+    if ranges is not None:
+        callbacks.insert(0, Probe(ranges))
     stopping = config.train.early_stopping
     if stopping is not None:
         callbacks.append(EarlyStopping(stopping.patience, stopping.min_delta))

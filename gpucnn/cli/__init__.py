@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from gpucnn.cli import (
+    benchmark,
     check,
     doctor,
     download_data,
@@ -19,6 +20,7 @@ from gpucnn.cli import (
     explain,
     kernels,
     predict,
+    profile,
     schema,
     train,
 )
@@ -26,7 +28,7 @@ from gpucnn.cli.options import INTERRUPTED
 from gpucnn.errors import ConfigError, GpucnnError
 
 COMMANDS = (
-    *(train, evaluate, predict, check, kernels, equations, explain),
+    *(train, evaluate, predict, check, profile, benchmark, kernels, equations, explain),
     *(download_data, doctor, schema),
 )
 
@@ -95,6 +97,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     if not hasattr(args, "run"):
         top.error("name a command")
+    args.argv = sys.argv[1:] if argv is None else list(argv)
     status: int = args.run(args)
     return status
 

@@ -6,7 +6,6 @@ directory, as paths on the command line are.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 
@@ -14,11 +13,13 @@ from pydantic import ValidationError
 
 from gpucnn.config.datasets import DataSection, Normalize
 from gpucnn.config.dump import dump_config
+from gpucnn.config.files import read_text
 from gpucnn.config.messages import one_line, spell
 from gpucnn.config.models import Config, ModelSection, json_schema
 from gpucnn.config.overrides import apply_override, set_value
 from gpucnn.config.report import report
-from gpucnn.config.source import MAX_CHARACTERS, Source, read_source
+from gpucnn.config.shapes import load_shapes
+from gpucnn.config.source import Source, read_source
 from gpucnn.config.training import EarlyStopping, TrainSection
 from gpucnn.config.types import Spec
 from gpucnn.errors import ConfigError
@@ -34,6 +35,7 @@ __all__ = [
     "dump_config",
     "json_schema",
     "load_config",
+    "load_shapes",
     "parse_config",
 ]
 
@@ -52,7 +54,7 @@ def load_config(
     breaks a rule.
     """
     path = Path(path)
-    source = read_source(_read(path), one_line(str(path)))
+    source = read_source(read_text(path), one_line(str(path)))
     return _checked(source, path.stem, overrides, device=device, output=output)
 
 
@@ -85,32 +87,3 @@ def _checked(
         return Config.model_validate(source.data)
     except ValidationError as error:
         raise report(error, source) from None
-
-
-def _read(path: Path) -> str:
-    """The file's text; ConfigError where it is missing or not UTF-8. Stops where it is too long."""
-    name = one_line(str(path))
-    try:
-        with path.open("rb") as file:
-            data = file.read(4 * MAX_CHARACTERS + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        near = _nearest(path) if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError(f"{name}: cannot read the config: {reason}{near}") from None
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        at, byte = error.start, data[error.start]
-        line, column = data.count(b"\n", 0, at) + 1, at - data.rfind(b"\n", 0, at)
-        raise ConfigError(
-            f"{name}:{line}:{column}: expected UTF-8 text, got the byte 0x{byte:02x}"
-        ) from None
-
-
-def _nearest(path: Path) -> str:
-    try:
-        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
-    except OSError:
-        return ""
-    near = get_close_matches(path.name, names, n=1)
-    return f"; did you mean {str(path.parent / near[0])!r}?" if near else ""

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gpucnn
-from acceptance.cases import Case, cases, drawer
 from acceptance.sections import Deadline, Section
-from gpucnn.ops.base import Ops
+from gpucnn.profiling.benchmark.cases import Case, results
+from gpucnn.profiling.benchmark.makers import cases
 
 ROUNDING = 16
 """How many times the cpu's own float32 error a device may err: it adds in another order."""
@@ -33,14 +33,6 @@ SMALL: dict[str, dict[str, Sequence[int]]] = {
     "linears": {"fc": (5, 33, 17)},
     "arenas": {"arena": (1031,)},
 }
-
-
-def results(case: Case, ops: Ops, dtype: str) -> list[Any]:
-    """The arrays that a case returns or changes, on the host."""
-    found = case.prepare(ops, drawer(ops, dtype))()
-    if not isinstance(found, (tuple, list)):
-        found = [found]
-    return [ops.to_numpy(a).copy() for a in found if a is not None]
 
 
 def parity(

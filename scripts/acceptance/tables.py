@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from acceptance.sections import Section
-from acceptance.torch_calls import MODES
+from gpucnn.profiling.benchmark.torch_calls import MODES
 
 
 def tables(sections: dict[str, Section]) -> Iterator[Table]:

@@ -26,7 +26,9 @@ from tests.runtime.fake_cupy import FakeCupy
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS = ("gpucnn/runtime/cuda.py", "gpucnn/runtime/cuda_checks.py",
-         "scripts/acceptance/machine.py", "scripts/acceptance/timing.py")  # fmt: skip
+         "scripts/acceptance/machine.py", "scripts/acceptance/timing.py",
+         "gpucnn/profiling/benchmark/timers.py",
+         "gpucnn/profiling/benchmark/device.py")  # fmt: skip
 
 CONV = Conv2dShape.of((2, 5, 9, 7), (4, 5, 3, 3), stride=2, padding=1, dilation=1, groups=1)
 POOL = Pool2dShape.of((2, 5, 9, 7), kernel_size=3, stride=2, padding=1, dilation=1, ceil_mode=False)

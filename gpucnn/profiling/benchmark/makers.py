@@ -1,75 +1,23 @@
-"""One call of each Ops method over given shapes: what parity compares and times measure."""
+"""The cases of every Ops method over a table of shapes."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from gpucnn.ops.base import Array, Ops
-from gpucnn.ops.shapes import Conv2dShape
+from gpucnn.ops.base import Ops
+from gpucnn.profiling.benchmark.cases import EVAL, Call, Case, conv_shape, shrinking
 
-Call = Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """`prepare(ops, draw)` puts arrays on the device and returns the call to make of it."""
-
-    method: str
-    shape: str
-    sizes: tuple[int, ...]
-    prepare: Callable[[Ops, Callable[..., Array]], Call]
-    flops: int
-    bytes: int
-    """What must be read and written at least once, in float32."""
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.shape}"
-
-
-def drawer(
-    ops: Ops, dtype: str, resize: Callable[[Any, tuple[int, ...]], Any] = np.resize
-) -> Callable[..., Array]:
-    """Standard normal arrays of `ops`, the same numbers on every device and in every dtype.
-
-    Large ones repeat themselves after a prime number of elements: that is quicker to draw.
-    `resize` may do so on the device.
-    """
-    rng = np.random.default_rng(0)
-
-    def draw(*shape: int) -> Array:
-        drawn = rng.standard_normal(min(prod(shape), 1_000_003), dtype="float32")
-        return ops.asarray(resize(drawn, shape), dtype)
-
-    return draw
-
-
-def cases(table: dict[str, dict[str, Sequence[int]]]) -> Iterator[Case]:
-    """The cases of a table such as configs/benchmark_shapes.yaml."""
-    for kind, make in MAKERS.items():
-        for name, sizes in table.get(kind, {}).items():
-            yield from make(name, tuple(sizes))
-
-
-def conv_shape(sizes: Sequence[int]) -> Conv2dShape:
-    """The geometry of a row of `convolutions`."""
-    n, c, h, w, k, r, s, stride, padding, dilation, groups = sizes
-    return Conv2dShape.of(
-        (n, c, h, w),
-        (k, c // groups, r, s),
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-    )
+Table = Mapping[str, Mapping[str, Sequence[int]]]
+"""Kind of shapes -> name -> sizes, as in configs/benchmark_shapes.yaml."""
 
 
 def _convolutions(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
     shape = conv_shape(sizes)
-    how = dict(zip(("stride", "padding", "dilation", "groups"), sizes[7:], strict=True))
+    names = ("stride", "padding", "dilation", "groups")
+    how: dict[str, Any] = dict(zip(names, sizes[7:], strict=True))
     x, w, y = shape.x_shape, shape.w_shape, shape.y_shape
     moved = 4 * (prod(x) + prod(w) + prod(y))
 
@@ -92,8 +40,8 @@ def _convolutions(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
 
 def _pools(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
     x, (window, stride, padding) = sizes[:4], sizes[4:]
-    plain = {"kernel_size": window, "stride": stride}
-    padded = {**plain, "padding": padding}
+    plain: dict[str, Any] = {"kernel_size": window, "stride": stride}
+    padded: dict[str, Any] = {**plain, "padding": padding}
 
     def max_pool(ops: Ops, draw: Any, back: bool) -> Call:
         a = draw(*x)
@@ -135,10 +83,12 @@ def _batch_norms(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
 
         if not back:
             return call
-        y, saved = ops.batch_norm2d_forward(x, gamma, beta, mean, var, train=train)
-        return partial(ops.batch_norm2d_backward, y, saved, gamma)
+        # Not y as dy, as the pools do: the gradient of that is zero, and all of it rounding.
+        dy = draw(*sizes)
+        _, saved = ops.batch_norm2d_forward(x, gamma, beta, mean, var, train=train)
+        return partial(ops.batch_norm2d_backward, dy, saved, gamma)
 
-    for train, what in ((True, ""), (False, " eval")):
+    for train, what in ((True, ""), (False, EVAL)):
         for way in ("forward", "backward"):
             run = partial(forward, back=way == "backward", train=train)
             moved = 4 * prod(sizes) * (2 if way == "forward" else 3)
@@ -149,7 +99,7 @@ def _batch_norms(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
 def _elements(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
     """The operations by element, by row and of dropout over one array."""
     moved = 4 * prod(sizes)
-    draw_of = {"rate": 0.3, "seed": 5, "layer": 1, "step": 2}
+    draw_of: dict[str, Any] = {"rate": 0.3, "seed": 5, "layer": 1, "step": 2}
 
     def unary(ops: Ops, draw: Any, method: str, **options: Any) -> Call:
         return partial(getattr(ops, method), draw(*sizes), **options)
@@ -216,18 +166,19 @@ def _arenas(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
 
         return call
 
-    for method, states, options, moves in (
+    updates: tuple[tuple[str, int, dict[str, Any], int], ...] = (
         ("sgd_update", 1, {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}, 5),
         ("adam_update", 2, {"lr": 0.01, "step": 1}, 7),
         ("rmsprop_update", 2, {"lr": 0.01, "momentum": 0.9}, 7),
         ("ema_update", 0, {"decay": 0.99}, 3),
-    ):
+    )
+    for method, states, options, moves in updates:
         run = partial(update, method=method, states=states, **options)
         yield Case(method, name, sizes, run, 8 * prod(sizes), 4 * moves * prod(sizes))
 
     def clip(ops: Ops, draw: Any) -> Call:
-        grads = draw(*sizes)
-        return lambda: (ops.clip_by_global_norm(grads, max_norm=1.0), grads)
+        grads, limits = draw(*sizes), shrinking()
+        return lambda: (ops.clip_by_global_norm(grads, max_norm=next(limits)), grads)
 
     yield Case("clip_by_global_norm", name, sizes, clip, 3 * prod(sizes), 12 * prod(sizes))
 
@@ -239,3 +190,10 @@ MAKERS: dict[str, Callable[[str, tuple[int, ...]], Iterator[Case]]] = {
     "linears": _linears,
     "arenas": _arenas,
 }
+
+
+def cases(table: Table) -> Iterator[Case]:
+    """The cases of a table."""
+    for kind, make in MAKERS.items():
+        for name, sizes in table.get(kind, {}).items():
+            yield from make(name, tuple(sizes))

@@ -1,0 +1,1 @@
+"""Every method of the contract over a table of shapes: checked, timed, and beside PyTorch."""

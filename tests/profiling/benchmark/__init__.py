@@ -1,0 +1,1 @@
+"""gpucnn/profiling/benchmark."""

@@ -107,7 +107,7 @@ def _trainer(config: Config, ops: Ops, plan: Plan, synthetic: bool) -> tuple[Tra
             log_every=plan.total + 1,
         ),
     )
-    return trainer, min(config.data.batch_size, len(data.train.dataset))
+    return trainer, min(data.train.batch_size, len(data.train.dataset))
 
 
 def profile_folder(config: Config, output: str | None) -> Path:
@@ -134,9 +134,14 @@ def _synthetic(config: Config, model: Sequential) -> Config:
             f"--synthetic needs a model with two or more outputs, one a class; this one's have"
             f" shape {model.output_shape}: end model.layers with flatten and linear"
         )
-    classes = model.output_shape[0]
+    classes, batch_size = model.output_shape[0], config.data.batch_size
+    if batch_size == "all":
+        raise ConfigError(
+            "--synthetic cannot know how many images data.batch_size 'all' are: give the number,"
+            " as in --set data.batch_size=64"
+        )
     options = {
-        "samples": max(classes, 2 * config.data.batch_size),
+        "samples": max(classes, 2 * batch_size),
         "classes": classes,
         "image": list(model.input_shape),
     }

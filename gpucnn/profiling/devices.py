@@ -34,7 +34,7 @@ def describe(ops: Ops) -> dict[str, Any]:
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     if launcher is not None:
         runtime = launcher.cupy.cuda.runtime
-        properties = runtime.getDeviceProperties(launcher.index)
+        properties = runtime.getDeviceProperties(launcher.device.id)
         versions |= {
             "cupy": launcher.cupy.__version__,
             "cuda_runtime": str(runtime.runtimeGetVersion()),

@@ -66,7 +66,7 @@ class CudaLauncher(Launcher):
 
     def _open(self, index: int) -> None:
         keep_cache_writable()
-        self._cupy, self.index = _import_cupy(), index
+        self._cupy = _import_cupy()
         check_driver(self._cupy)
         check_index(self._cupy, index)
         self.dlpack_device = (DLPACK_CUDA, index)

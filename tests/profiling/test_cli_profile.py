@@ -152,6 +152,10 @@ def test_made_up_images_stand_in_for_data_that_are_not_there(
             ["--set", "model.layers=[{max_pool2d: {kernel_size: 6}}]", "--synthetic"],
             ["--synthetic needs a model with two or more outputs", "(1, 1, 1)"],
         ),
+        (
+            ["--set", "data.batch_size=all", "--synthetic"],
+            ["--synthetic cannot know how many", "--set data.batch_size=64"],
+        ),
         (["--set", "data.nmae=x"], ["nmae"]),
         (["--set", "data.batch_size=0"], ["data.batch_size"]),
         (["--set", "optimizer={sgd: {lr: 1e30}}"], ["NaN or Inf"]),

@@ -26,7 +26,7 @@ class Device:
         launcher = cuda_launcher(ops)
         self.ops = ops
         self._cupy = None if launcher is None else launcher.cupy
-        self._index = 0 if launcher is None else launcher.index
+        self._index = 0 if launcher is None else launcher.device.id
         self.caches = (WARM,) if launcher is None else (COLD, WARM)
 
     def timer(self) -> Timer:

@@ -7,11 +7,13 @@ The loss is a 0-d device array. Gradients are divided by the number of samples h
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from gpucnn.implements import implements
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import choice, number
 from gpucnn.ops.contract.dense import REDUCTIONS
 
 
+@implements("C4", "E4", "E21")
 class Loss(ABC):
     """Base of the losses.
 
@@ -33,6 +35,7 @@ class Loss(ABC):
         """
 
 
+@implements("A19")
 class SoftmaxCrossEntropy(Loss):
     """-log softmax(y)[label], for logits y (N, classes) (S0 §6; as torch.nn.CrossEntropyLoss).
 
@@ -51,6 +54,7 @@ class SoftmaxCrossEntropy(Loss):
         )
 
 
+@implements("A20")
 class MeanSquaredError(Loss):
     """½·Σ(y - t)² a sample (S3): the ½ makes dy = y - t."""
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from gpucnn.errors import ConfigError, DeviceError, GpucnnError
+from gpucnn.implements import implements
 from gpucnn.layers.base import Parameter, flag
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
@@ -77,6 +78,7 @@ class Optimizer(ABC):
     def _step(self, ops: Ops, lr: float) -> None: ...
 
 
+@implements("A22")
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (S0 §6, S3; as torch.optim.SGD, dampening 0)."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from gpucnn.implements import implements
 from gpucnn.layers import Concat, Flatten, Layer, Residual, Sequential
 
 Pair = tuple[float, float]
@@ -21,6 +22,7 @@ class Field:
     size: Pair
     jump: Pair
 
+    @implements("A25")
     def through(self, layer: Layer) -> "Field":
         """The field of the layer's output cells, if this is that of its input cells."""
         window = layer.window()
@@ -60,6 +62,7 @@ class Row:
         return batch_size * self.values * FLOAT32_BYTES
 
 
+@implements("N1", "N2", "N3", "E12")
 def summarize(model: Sequential) -> list[Row]:
     """A row for each layer inside a built model, a container's before those of its contents."""
     start = Field((1, 1), (1, 1)) if len(model.input_shape) == 3 else None

@@ -1,5 +1,6 @@
 // avg_pool2d_backward: dx[n,c,i,j] = sum of dy[n,c,p,q] / divisor over the windows that cover (i, j)
 // (S0 section 3); 0 where none does.
+// implements A11 A12 P2 S0:3
 //
 // dy        scalar_t (N, C, P, Q);  dx scalar_t (N, C, H, W)
 // divisor   with `include_pad` the window's cells up to the padded edge, else the real ones alone

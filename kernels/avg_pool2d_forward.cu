@@ -1,4 +1,5 @@
 // avg_pool2d_forward: y[n,c,p,q] = sum of the window's cells of x over its divisor (S0 section 3).
+// implements A11 A12
 //
 // x         scalar_t (N, C, H, W);  y scalar_t (N, C, P, Q)
 // divisor   with `include_pad` the window's cells up to the padded edge, else the real ones alone

@@ -2,6 +2,7 @@
 //   dbeta[c] = sum dy    dgamma[c] = sum dy * x^
 //   dx = gamma * inverse_std * (dy - dbeta / M - x^ * dgamma / M) in training,
 //   dx = gamma * inverse_std * dy where the statistics were constants (Ioffe & Szegedy 2015, section 3).
+// implements A24
 //
 // dy, x, dx scalar_t (N, C, H, W);  gamma, mean, inverse_std, dgamma, dbeta scalar_t (C)
 // deltas, products  scalar_t (C, splits): a chunk's sums of dy and of dy * (x - mean)

@@ -1,5 +1,6 @@
 // batch_norm2d_forward: y = gamma[c] * (x - mean[c]) * inverse_std[c] + beta[c], with
 // inverse_std = 1 / sqrt(var + eps) (Ioffe & Szegedy 2015, algorithm 1).
+// implements A24
 //
 // x, y      scalar_t (N, C, H, W);  gamma, beta, mean, inverse_std, running_* scalar_t (C)
 // means, squares  scalar_t (C, splits): a chunk's mean and sum of squares about it

@@ -1,4 +1,5 @@
 // conv2d_backward_bias: db[k] = Σ_{n,p,q} dy[n,k,p,q] (S4 eq. 19, S2 BP3), in two passes of fixed order.
+// implements A8 S0:5 S2:BP3 S4:19
 //
 // dy (N,K,pixels = P·Q)  db (K)  parts (slices,K); db itself for one slice
 // conv2d_backward_bias         a block sums filter k over `slice` of the N·pixels deltas: thread t takes

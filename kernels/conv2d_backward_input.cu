@@ -1,5 +1,6 @@
 // conv2d_backward_input: dx = the full convolution of δ, dilated by the stride and padded, with rot180(w),
 // input and output channels swapped (S4 eq. 15, S2 BP2). As a gather:
+// implements A4 A5 A6 S0:4 S1:3.2 S2:BP2 S3:2.28 S4:15
 //
 //   dx[n,c,i,j] = Σ_{k,r,s} dy[n,k,p,q] · w[k,c,r,s]   over all p·stride + r·dilation = i + pad (q, s alike).
 //

@@ -2,6 +2,7 @@
 // (S4 eq. 18, S2 BP4): few results, each a long sum over the batch and all pixels. So the sum is split
 // into `slices` of `slice` pixels that are independent blocks; their partial sums go to a workspace and
 // a second kernel adds them in the order of the slices.
+// implements A6 A7 S0:5 S1:3.1 S2:BP4 S3:2.21 S4:18
 //
 // dy (N,K,P,Q)  x (N,C,H,W)  dw (K,C/groups,R,S)  parts (slices,K,C/groups,R,S); dw itself for one slice
 // conv2d_backward_weight            implicit matrix product (conv_tile.cuh): rows k, columns (c,r,s), depth

@@ -1,5 +1,6 @@
 // conv2d_forward: y[n,k,p,q] = b[k] + Σ_{c,r,s} x[n,c,p·stride−pad+r·dilation, …] · w[k,c,r,s]
 // (cross-correlation, S4 eq. 2), then y <= 0 ? 0 : y with relu. c runs over the filter's group.
+// implements A3 A28 C1 C5 S3:2.4 S4:1 S4:7.1 S4:7.2
 //
 // x (N,C,H,W)  w (K,C/groups,R,S)  b (K) or null  y (N,K,P,Q)
 // conv2d_forward            implicit matrix product (conv_tile.cuh): rows k, columns (n,p,q), depth

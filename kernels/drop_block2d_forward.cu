@@ -4,6 +4,7 @@
 //   mask = kept ? scale : 0, y = x * mask.
 // Three launches: the corners' draws, the AND of B rows, and then that of B columns with the product:
 // 2 * B reads a cell, where the square at once would take B * B.
+// implements A23
 //
 // x, y, mask scalar_t (planes, H, W), planes = N * C
 // corners   uint8 (planes, H + B - 1, W + B - 1), rows uint8 (planes, H, W + B - 1), both 0 or 1

@@ -1,5 +1,6 @@
 // dropout2d_forward: mask[n, c] = draw(n * C + c) < threshold ? 0 : scale, for whole channels (S2).
 // The product y = x * mask over the channels' planes is the kernel of dropout_backward.
+// implements A23
 //
 // mask      scalar_t (N, C, 1, 1), count = N * C
 // mapping   a grid-stride loop over groups of four channels: the four words of one Philox call

@@ -1,4 +1,5 @@
 // dropout_backward: dx[i] = dy[i] * mask[i / plane], for every kind of dropout.
+// implements A23
 //
 // dy, dx    scalar_t (count), any shape, contiguous
 // mask      scalar_t (count / plane): plane = 1 for a mask of elements, H * W for one of channels

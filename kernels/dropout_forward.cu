@@ -1,5 +1,6 @@
 // dropout_forward: mask[i] = draw(i) < threshold ? 0 : scale, y[i] = x[i] * mask[i], with
 // threshold = floor(rate * 2^32) and scale = 1 / (1 - rate) (S2).
+// implements A23
 //
 // x, y, mask scalar_t (count), any shape, contiguous
 // mapping   a grid-stride loop over groups of four elements: the four words of one Philox call

@@ -3,6 +3,7 @@
 //   linear_backward_input    dx[n, i] = sum_o dy[n, o] * w[o, i]    gemm.cuh: m = N,   n = in, k = out
 //   linear_backward_weight   dw[o, i] = sum_n dy[n, o] * x[n, i]    gemm.cuh: m = out, n = in, k = N
 //   linear_backward_bias     db[o] = sum_n dy[n, o]
+// implements A16 S0:1 S2:BP2 S2:BP3 S2:BP4
 //
 // dy        scalar_t (N, out), x (N, in), w (out, in); dx, dw, db like x, w and a row of dy
 // split     with more than one chunk the products write parts (chunks, m, n), and

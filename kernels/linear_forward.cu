@@ -1,4 +1,5 @@
 // linear_forward: y[n, o] = sum_i x[n, i] * w[o, i] + b[o] (S0 section 6).
+// implements A15 A16 S4:5
 //
 // x         scalar_t (N, in), w (out, in), b (out) or null, y (N, out)
 // mapping, launch, macros, order of the sums and cost: gemm.cuh with m = N, n = out, k = in

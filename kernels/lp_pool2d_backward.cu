@@ -1,5 +1,6 @@
 // lp_pool2d_backward: dx[n,c,i,j] = sum of dy * sign(x) * (|x|/y)^(exponent - 1) over the windows that
 // cover (i, j); windows with y = 0 have no gradient.
+// implements A13
 //
 // dy, y     scalar_t (N, C, P, Q);  x, dx scalar_t (N, C, H, W); no padding, no dilation
 // mapping   a grid-stride loop, a thread for each cell of dx, which gathers from its windows, p before

@@ -1,4 +1,5 @@
 // lp_pool2d_forward: y[n,c,p,q] = (sum over the window of |x|^exponent)^(1/exponent), exponent >= 1 (S2).
+// implements A13
 //
 // x         scalar_t (N, C, H, W);  y scalar_t (N, C, P, Q); no padding, no dilation
 // scaling   the largest |x| of a window is taken out before the powers: none overflows, and what

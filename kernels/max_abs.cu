@@ -1,6 +1,7 @@
 // max_abs: out[b] = max |a[i]| over block b's share of a; 0 where the share is empty, NaN if it has one.
 // Two passes: over `a` by a number of blocks that depends on count alone, then one block over their
 // results. The maximum does not depend on the order.
+// implements A21
 //
 // a         scalar_t (count); out scalar_t (blocks of the grid)
 // mapping   a grid-stride loop, neighbours on neighbours, then a tree over the block

@@ -1,5 +1,6 @@
 // max_pool2d_backward: dx[n,c,i,j] = sum of dy[n,c,p,q] over the windows whose winner is (i, j)
 // (S3 (4.6)); 0 where a cell wins no window.
+// implements A9 A10 P1 S0:3 S3:4.5 S3:4.6
 //
 // dy        scalar_t (N, C, P, Q);  argmax ARGMAX (N, C, P, Q);  dx scalar_t (N, C, H, W)
 // mapping   grid-stride loops.

@@ -1,5 +1,6 @@
 // max_pool2d_forward: y[n,c,p,q] = max over r, s of x[n, c, p*stride + r*dilation - pad, ...], and
 // argmax, the winner's place r*S + s in its window (S0 section 3, S3 (4.1)).
+// implements A9 C7 S3:4.2
 //
 // x         scalar_t (N, C, H, W);  y scalar_t (N, C, P, Q);  argmax ARGMAX (N, C, P, Q)
 // order     rows of the window first, or columns first with `column_major`. The first real cell leads;

@@ -1,5 +1,6 @@
 // mean_squared_error: dy[i] = share * (y[i] - target[i]), loss = share * sum_i (y[i] - target[i])^2 / 2
 // (S3); share = 1 / N under "mean", else 1.
+// implements A20 C4
 //
 // y, target scalar_t (count), contiguous; dy likewise; parts scalar_t (blocks), a workspace
 // mapping   elementwise.cuh; each block adds its squares to one part, in a fixed order

@@ -1,4 +1,5 @@
 // relu_backward: dx[i] = x[i] <= 0 ? 0 : dy[i] (S3 section 5); chosen, not multiplied: 0 * inf is NaN.
+// implements A17 S3:5.2 S3:5.3
 //
 // dy, x, dx scalar_t (count), any shape, contiguous
 // mapping, launch and why it is race-free: elementwise.cuh

@@ -1,4 +1,5 @@
 // relu_forward: y[i] = x[i] <= 0 ? 0 : x[i], so that NaN passes (S3 section 5).
+// implements A17 S3:5.1
 //
 // x, y      scalar_t (count), any shape, contiguous
 // mapping, launch and why it is race-free: elementwise.cuh

@@ -1,6 +1,7 @@
 // sgd_update: one step of SGD over all parameters at once (S0 section 6, S3).
 //   g = grads + weight_decay * values;  velocity = momentum * velocity + g
 //   step = nesterov ? g + momentum * velocity : velocity;  values -= lr * lr_scale * step
+// implements A22
 //
 // values, grads, velocity, lr_scale  scalar_t (count); velocity null without momentum (step = g),
 //           lr_scale null for 1

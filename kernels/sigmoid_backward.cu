@@ -1,4 +1,5 @@
 // sigmoid_backward: dx[i] = dy[i] * y[i] * (1 - y[i]).
+// implements A18
 //
 // dy, y, dx scalar_t (count), any shape, contiguous; y is the result of the forward
 // mapping, launch and why it is race-free: elementwise.cuh

@@ -1,4 +1,5 @@
 // sigmoid_forward: y[i] = 1 / (1 + exp(-x[i])).
+// implements A18
 //
 // x, y      scalar_t (count), any shape, contiguous
 // mapping, launch and why it is race-free: elementwise.cuh

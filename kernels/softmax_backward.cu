@@ -1,4 +1,5 @@
 // softmax_backward: dx[r, j] = y[r, j] * (dy[r, j] - sum_k dy[r, k] * y[r, k]).
+// implements E14
 //
 // dy, y, dx scalar_t (rows, columns): the last axis, and all others together; y is the forward's result
 // mapping, launch and why it is race-free: rows.cuh

@@ -3,6 +3,7 @@
 //   losses[r] = -sum_j t[r, j] * log p[r, j]                              (S0 section 6)
 //   dlogits[r, j] = share * (p[r, j] - t[r, j])
 //   loss = share * sum_r losses[r]                 share = 1 / rows under "mean", else 1
+// implements A19 C4 S2:BP1 E14
 //
 // logits    scalar_t (rows, classes); dlogits likewise; labels int (rows); losses (rows), a workspace
 // labels    one outside 0..classes-1 makes its loss and its row of dlogits NaN: the host cannot look

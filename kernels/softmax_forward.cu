@@ -1,5 +1,6 @@
 // softmax_forward: y[r, j] = exp(x[r, j] - m) / sum_k exp(x[r, k] - m), m = max_k x[r, k]
 // (S0 section 6).
+// implements A19
 //
 // x, y      scalar_t (rows, columns): the last axis, and all others together
 // mapping, launch and why it is race-free: rows.cuh

@@ -18,7 +18,10 @@ from gpucnn.cli.tables import show
 from gpucnn.errors import DataError, KernelError, NonFiniteError
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["train", "evaluate", "predict", "check", "download-data", "doctor", "schema"]
+COMMANDS = [
+    "train", "evaluate", "predict", "check", "kernels", "equations", "explain", "download-data",
+    "doctor", "schema",
+]  # fmt: skip
 CONFIG = """\
 device: cpu
 data: {name: digits, batch_size: 100}

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent / "gpucnn"
-BASE = {"errors", "draws"}
+BASE = {"errors", "draws", "implements"}
 TOWER = BASE | {"runtime", "ops"}
 MATHS = {"layers", "losses", "optimizers", "initializers", "schedules"}
 
 # part of gpucnn -> (the parts it may import besides itself, the libraries it may import)
 RULES: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
+    "implements": (set(), set()),
     "draws": ({"errors"}, {"numpy"}),
     "runtime": (BASE, {"numpy"}),
     "ops": (BASE | {"runtime"}, {"numpy", "threadpoolctl"}),
@@ -28,6 +29,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "training": (TOWER | MATHS, {"numpy", "rich", "safetensors", "matplotlib", "threadpoolctl"}),
     "profiling": (TOWER | MATHS, {"numpy", "rich"}),
     "summary": (TOWER | MATHS, set()),
+    "traceability": (BASE | {"reference"}, {"yaml"}),
+    "explain": (BASE | {"reference", "ops"}, {"numpy", "rich", "matplotlib"}),
     "doctor": (BASE, {"numpy", "threadpoolctl"}),
     "build": (
         TOWER | MATHS | {"config", "data", "training", "profiling", "summary"},
@@ -117,6 +120,8 @@ def test_imports_go_downwards_only(path: Path) -> None:
         ("training/trainer.py", "import gpucnn"),
         ("build.py", "from gpucnn.cli import main"),
         ("errors.py", "import yaml"),
+        ("implements.py", "import numpy"),
+        ("reference/pooling.py", "from gpucnn.layers import MaxPool2d"),
         ("new_part.py", ""),
     ],
 )

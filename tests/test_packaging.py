@@ -79,7 +79,7 @@ def test_the_wheel_carries_package_data_kernels_and_licences(
     with zipfile.ZipFile(artefacts[1]) as wheel:
         names = set(wheel.namelist())
     assert below("gpucnn", "*.py") <= names
-    assert {"gpucnn/py.typed", "gpucnn/data/digits.npz"} <= names
+    assert {"gpucnn/py.typed", "gpucnn/data/digits.npz", "gpucnn/_docs/seeds.yaml"} <= names
     assert {name.replace("kernels/", "gpucnn/_kernels/", 1) for name in below("kernels")} <= names
     licences = {name.split("/licenses/")[1] for name in names if "/licenses/" in name}
     assert {"LICENSE", "gpucnn/data/digits_LICENSE.txt"} <= licences
@@ -112,6 +112,8 @@ def test_a_wheel_in_a_clean_environment_trains(
     assert Path(place.strip()).is_relative_to(environment)
     assert execute([command, "--version"], cwd=tmp_path) == f"gpucnn {gpucnn.__version__}\n"
     assert "matplotlib" in execute([command, "doctor"], cwd=tmp_path)
+    places = execute([command, "equations", "A7"], cwd=tmp_path)
+    assert "gpucnn/_kernels/conv2d_backward_weight.cu" in places
 
     (tmp_path / "tiny.yaml").write_text(TINY)
     execute([command, "train", "tiny.yaml"], cwd=tmp_path)

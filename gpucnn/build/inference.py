@@ -141,6 +141,8 @@ def predict(
 def _probabilities(loaded: LoadedRun, images: Any) -> Iterator[Any]:
     """Softmax of the model's outputs, a batch at a time; its own where it ends with one."""
     ops, size = loaded.ops, loaded.config.data.batch_size
+    if size == "all":
+        size = len(images)
     for start in range(0, len(images), size):
         x = scale(images[start : start + size])
         if loaded.normalization is not None:

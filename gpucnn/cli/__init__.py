@@ -10,11 +10,25 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from gpucnn.cli import check, doctor, download_data, evaluate, kernels, predict, schema, train
+from gpucnn.cli import (
+    check,
+    doctor,
+    download_data,
+    equations,
+    evaluate,
+    explain,
+    kernels,
+    predict,
+    schema,
+    train,
+)
 from gpucnn.cli.options import INTERRUPTED
 from gpucnn.errors import ConfigError, GpucnnError
 
-COMMANDS = (train, evaluate, predict, check, kernels, download_data, doctor, schema)
+COMMANDS = (
+    *(train, evaluate, predict, check, kernels, equations, explain),
+    *(download_data, doctor, schema),
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -28,9 +28,11 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, overrides=args.overrides)
     model = build_model(config, get_ops("cpu"))
-    rows, batch = summarize(model), config.data.batch_size
+    rows, size = summarize(model), config.data.batch_size
+    # How many images all are, the data alone knows.
+    batch, share = (1, "an image") if size == "all" else (size, "a batch")
     show(
-        f"{args.config}: input {_sizes(model.input_shape)}, batch size {batch}, float32",
+        f"{args.config}: input {_sizes(model.input_shape)}, batch size {size}, float32",
         ("layer", "name", "output", "parameters", "MACs", "activations", "field", "jump"),
         [_cells(row, batch) for row in rows],
         left=(0, 1, 2),
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     first = batch * prod(model.input_shape) * FLOAT32_BYTES
     print(f"parameters   {parameters:,} ({_memory(parameters * FLOAT32_BYTES)})")
     print(f"MACs         {model.macs():,} an image, forward")
-    print(f"activations  {_memory(kept)} for a batch, and {_memory(first)} for its images")
+    print(f"activations  {_memory(kept)} for {share}, and {_memory(first)} for its input")
     print("field, jump: the input pixels one cell sees, and from one cell to the next, in pixels")
     return 0
 

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 from gpucnn.config.messages import listed, quoted, spell, suggest
 from gpucnn.config.types import (
     INT32_MAX,
+    BatchSize,
     Bool,
     Choice,
     Expects,
@@ -96,7 +97,8 @@ def _normalize_kind(value: Any) -> str:
 class DatasetOptions(Options):
     """Keys of any data set."""
 
-    batch_size: PositiveInt = 64
+    batch_size: BatchSize = 64
+    """Images a step; all: the whole set, as full-batch gradient descent takes it."""
     validation: Rate = 0.1
     """Share of the training set, stratified, that best weights and early stopping watch."""
     augment: list[Augment] = Field(default_factory=list)
@@ -213,7 +215,7 @@ class DataSection:
     root: str | None
     """None where the data set has no folder."""
     download: bool
-    batch_size: int
+    batch_size: int | Literal["all"]
     validation: float
     augment: list[Spec]
     drop_last: bool

@@ -70,6 +70,10 @@ class OneOf:
 PositiveInt = Annotated[
     int, Field(ge=1, le=INT32_MAX), Expects(f"an integer from 1 to {INT32_MAX}")
 ]
+BatchSize = Annotated[
+    Annotated[int, Field(ge=1, le=INT32_MAX)] | Literal["all"],
+    Expects(f"an integer from 1 to {INT32_MAX}, or all", ("all",)),
+]
 NaturalInt = Annotated[int, Field(ge=0, le=INT32_MAX), Expects(f"an integer from 0 to {INT32_MAX}")]
 Bool = Annotated[bool, Expects("true or false", ("true", "false"))]
 Number = Annotated[float, Expects("a finite number")]

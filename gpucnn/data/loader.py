@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,17 @@ class Loader:
     """Cuts a data set into batches, epoch by epoch.
 
     The order of an epoch is a function of (seed, epoch), the augmentation of a batch one of
-    (seed, epoch, batch): the position (epoch, batch) is all there is to save. `prefetch` batches
-    are prepared ahead by a thread; 0 prepares each when it is asked for. Without `normalization`
-    pixels stay on the [0, 1] scale. ConfigError for an option that is not allowed.
+    (seed, epoch, batch): the position (epoch, batch) is all there is to save. A `batch_size` of
+    "all" makes the whole data set one batch. `prefetch` batches are prepared ahead by a thread; 0
+    prepares each when it is asked for. Without `normalization` pixels stay on the [0, 1] scale.
+    ConfigError for an option that is not allowed.
     """
 
     def __init__(
         self,
         dataset: Dataset,
         *,
-        batch_size: int,
+        batch_size: int | Literal["all"],
         normalization: Normalization | None,
         augment: Sequence[Transform] = (),
         shuffle: bool,
@@ -43,8 +44,12 @@ class Loader:
         seed: int,
         prefetch: int = 2,
     ):
+        if batch_size == "all":
+            batch_size = len(dataset)
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ConfigError(f"batch_size must be an integer of at least 1, got {batch_size!r}")
+            raise ConfigError(
+                f"batch_size must be an integer of at least 1 or 'all', got {batch_size!r}"
+            )
         if isinstance(prefetch, bool) or not isinstance(prefetch, int) or prefetch < 0:
             raise ConfigError(f"prefetch must be an integer of at least 0, got {prefetch!r}")
         if drop_last and len(dataset) < batch_size:

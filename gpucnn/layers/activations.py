@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Shape
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
@@ -14,6 +15,7 @@ class Activation(Layer):
         return input_shape
 
 
+@implements("C5", "S4:6")
 class Relu(Activation):
     """y = x where x > 0, else 0; the gradient at 0 is 0, NaN passes (S3 §5)."""
 
@@ -50,6 +52,7 @@ class LeakyRelu(Activation):
         return self.ops.leaky_relu_backward(dy, saved, negative_slope=self.negative_slope)
 
 
+@implements("A18")
 class Sigmoid(Activation):
     """y = 1/(1 + e^-x) (S3)."""
 
@@ -72,6 +75,7 @@ class Tanh(Activation):
         return self.ops.tanh_backward(dy, saved)
 
 
+@implements("A19")
 class Softmax(Activation):
     """y = e^x / Σ e^x over the last axis (S0 §6).
 

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.layers.base import flag
 from gpucnn.layers.pool2d import Pool2d
 from gpucnn.ops.base import Array
 from gpucnn.ops.shapes import padding_pairs
 
 
+@implements("A11")
 class AvgPool2d(Pool2d):
     """y = each window's mean (S0 §3, S2; as torch.nn.AvgPool2d).
 

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Parameter, Shape, image_shape
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
 
 
+@implements("A24")
 class BatchNorm2d(Layer):
     """y = γ·(x - mean)/√(var + eps) + β, each channel over N, H, W (as torch.nn.BatchNorm2d).
 

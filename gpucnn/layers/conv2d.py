@@ -3,6 +3,7 @@
 from typing import Any
 
 from gpucnn.draws import derive
+from gpucnn.implements import implements
 from gpucnn.initializers import check_initializer, initialize
 from gpucnn.layers.base import Layer, Parameter, Shape, Window, flag, image_shape
 from gpucnn.layers.windows import (
@@ -16,6 +17,7 @@ from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.shapes import Conv2dShape, integer, pair, window_extent
 
 
+@implements("A1", "A3", "C5")
 class Conv2d(Layer):
     """y = x ⋆ w + b: (C, H, W) -> (filters, P, Q) (S4 eq. 2; as torch.nn.Conv2d).
 

@@ -4,12 +4,14 @@ from typing import Any
 
 from gpucnn.draws import derive
 from gpucnn.errors import ConfigError
+from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Shape, image_shape
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
 from gpucnn.ops.shapes import integer
 
 
+@implements("A23")
 class Dropout(Layer):
     """Drop elements at `rate`, scale the kept by 1/(1 - rate) (S2; as torch.nn.Dropout).
 
@@ -56,6 +58,7 @@ class Dropout(Layer):
         return self.ops.dropout_backward(dy, saved)
 
 
+@implements("A23", "E17")
 class Dropout2d(Dropout):
     """As Dropout, whole channels at a time (S2's spatial dropout; as torch.nn.Dropout2d)."""
 
@@ -66,6 +69,7 @@ class Dropout2d(Dropout):
         return self.ops.dropout2d_forward(x, step=self.step, **self._draw)
 
 
+@implements("A23", "E17")
 class DropBlock2d(Dropout):
     """As Dropout, squares of `block_size` at a time (S2; Ghiasi et al., DropBlock, 2018)."""
 

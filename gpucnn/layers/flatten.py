@@ -3,10 +3,12 @@
 from math import prod
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Shape
 from gpucnn.ops.base import Array, Ops
 
 
+@implements("A14", "C6")
 class Flatten(Layer):
     """(C, H, W) -> (C·H·W,), channel by channel, row by row; also any other shape (S2)."""
 

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Shape, Window, image_shape
 from gpucnn.ops.base import Array, Ops
 
 
+@implements("A12")
 class GlobalAvgPool2d(Layer):
     """(C, H, W) -> (C,): one number a map, its mean; each cell gets dy/(H·W) (S2)."""
 

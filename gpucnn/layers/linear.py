@@ -4,12 +4,14 @@ from typing import Any
 
 from gpucnn.draws import derive
 from gpucnn.errors import ShapeError
+from gpucnn.implements import implements
 from gpucnn.initializers import check_initializer, initialize
 from gpucnn.layers.base import Layer, Parameter, Shape, flag
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.shapes import integer
 
 
+@implements("A16")
 class Linear(Layer):
     """y = x·wᵀ + b: (features,) -> (units,) (S0 §6, S2; as torch.nn.Linear).
 

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.layers.pool2d import Pool2d
 from gpucnn.ops.base import Array
 from gpucnn.ops.contract.arrays import number
 
 
+@implements("A13")
 class LpPool2d(Pool2d):
     """y = (Σ|x|^p)^(1/p) of each window, p >= 1 (S2's L2 pool; as torch.nn.LPPool2d for x >= 0).
 

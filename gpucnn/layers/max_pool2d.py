@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.layers.base import flag
 from gpucnn.layers.pool2d import Pool2d
 from gpucnn.ops.base import Array
@@ -9,6 +10,7 @@ from gpucnn.ops.contract.arrays import choice
 from gpucnn.ops.shapes import padding_pairs, pair
 
 
+@implements("A9", "C7")
 class MaxPool2d(Pool2d):
     """y = each window's maximum; dy goes to the winner (S0 §3, S3 §4; as torch.nn.MaxPool2d).
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpucnn.draws import derive
+from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Shape
 from gpucnn.layers.containers import Container, check_distinct, layer_list
 from gpucnn.ops.base import Array, Ops
 
 
+@implements("C10", "A26", "E13", "E19")
 class Sequential(Container):
     """y = f_n(…f_2(f_1(x))); without layers, y = x."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gpucnn.errors import ConfigError, ShapeError
+from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import choice
 from gpucnn.ops.shapes import Padding, Pool2dShape, padding_pairs, window_extent
 
@@ -54,6 +55,7 @@ def resolve_padding(
     return padding_pairs(padding)
 
 
+@implements("A2")
 def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
     outputs = -(-size // stride)
     total = max((outputs - 1) * stride + window_extent(kernel, dilation) - size, 0)
@@ -104,6 +106,7 @@ class WindowAxis:
         return True
 
 
+@implements("A1")
 def check_tiling(
     size: Sequence[int],
     kernel: tuple[int, int],

@@ -11,6 +11,7 @@ from operator import index
 from typing import Any
 
 from gpucnn.errors import ConfigError, ShapeError
+from gpucnn.implements import implements
 
 INT32_ELEMENTS = 2**31 - 1
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -44,6 +45,7 @@ def sizes(name: str, shape: Any, axes: str) -> tuple[int, ...]:
     return result
 
 
+@implements("C3", "E30")
 def pair(name: str, value: Any, *, minimum: int = 1) -> tuple[int, int]:
     """(height, width) from an int or a pair of ints that fit into int32."""
     if _sequence(value):
@@ -89,6 +91,7 @@ def window_extent(kernel: int, dilation: int) -> int:
     return dilation * (kernel - 1) + 1
 
 
+@implements("C9")
 @dataclass(frozen=True)
 class Conv2dShape:
     """One convolution's geometry. Build it with `Conv2dShape.of`, which checks everything."""
@@ -187,6 +190,7 @@ def _padded(axis: str, size: int, padding: tuple[int, int]) -> int:
     return padded
 
 
+@implements("C9")
 @dataclass(frozen=True)
 class Pool2dShape:
     """One pool's geometry. Build it with `Pool2dShape.of`, which checks everything."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
+from gpucnn.implements import implements
 from gpucnn.layers.base import Layer
 from gpucnn.losses import Loss
 from gpucnn.ops.base import Array, Ops
@@ -189,6 +190,7 @@ class Trainer:
             self._call("on_log", self._record("log", p.log_loss / p.log_images, rate))
             p.log_loss, p.log_images, self.clock.log = 0.0, 0, 0.0
 
+    @implements("A21", "S0:6")
     def _update(self, lr: float) -> None:
         """The optimizer's step, and whether it was below epsilon everywhere."""
         epsilon, values = self.settings.epsilon, self.optimizer.values

@@ -165,6 +165,7 @@ ROWS: list[tuple[str, str, list[str]]] = [
     (NAME, "name: digits, root: x,", ["data.root: expected a key of the set digits", "mnist,"]),
     ("batch_size: 32", "batch_sise: 2", ["c.yaml:3:21: data.batch_sise:", "'batch_size'?"]),
     ("batch_size: 32", "batch_size: 0", ["data.batch_size: expected an integer from 1", "got 0"]),
+    ("batch_size: 32", "batch_size: al", [", or all, got the string 'al'", "mean 'all'?"]),
     ("batch_size: 32", "validation: 1", ["data.validation: expected a number in [0, 1), got 1"]),
     ("batch_size: 32", "validation: 0", ["c.yaml:15:36: train.early_stopping:", "data.validation"]),
     ("batch_size: 32", "normalize: 3", ["data.normalize: expected true, false or {mean:", "got 3"]),

@@ -62,7 +62,9 @@ LAYERS = st.recursive(
 CONFIGS = st.fixed_dictionaries(
     {
         "data": st.one_of(
-            st.just({"name": "digits"}),
+            st.fixed_dictionaries(
+                {"name": st.just("digits")}, optional={"batch_size": SIZE | st.just("all")}
+            ),
             st.fixed_dictionaries({"name": st.just("npz"), "path": PATHS}),
             st.fixed_dictionaries({"name": st.just("mnist"), "root": PATHS, "validation": RATE}),
         ),

@@ -197,7 +197,11 @@ def test_no_more_is_prepared_than_asked_for() -> None:
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
-        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1 or 'all', got 0"),
+        (
+            {"batch_size": "some"},
+            "batch_size must be an integer of at least 1 or 'all', got 'some'",
+        ),
         ({"batch_size": 2.0}, "batch_size"),
         ({"batch_size": True}, "batch_size"),
         ({"prefetch": -1}, "prefetch"),
@@ -210,6 +214,14 @@ def test_no_more_is_prepared_than_asked_for() -> None:
 def test_what_is_not_allowed(changed: dict[str, object], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         loader(**changed)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_all_is_the_whole_set_in_one_batch(drop_last: bool) -> None:
+    whole = loader(batch_size="all", drop_last=drop_last)
+    assert (len(whole), whole.batch_size) == (1, N)
+    (batch,) = whole.epoch(0)
+    assert sorted(batch.indices.tolist()) == list(range(N))
 
 
 @pytest.mark.parametrize("start", [-1, 6])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpucnn.errors import ShapeError
+from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import Array, ArrayOps, choice
 from gpucnn.ops.shapes import Conv2dShape
 
@@ -16,6 +17,7 @@ class ConvolutionOps(ArrayOps):
     ((top, bottom), (left, right)).
     """
 
+    @implements("C1", "C5", "A3", "A28", "S3:2.4", "S4:1", "S4:7.1", "S4:7.2")
     def conv2d_forward(
         self,
         x: Array,
@@ -44,6 +46,7 @@ class ConvolutionOps(ArrayOps):
         choice("activation", activation, (None, "relu"))
         return self._conv2d_forward(shape, x, w, b, activation == "relu")
 
+    @implements("A4", "A5", "A6", "S0:4", "S1:3.2", "S2:BP2", "S3:2.28", "S4:15")
     def conv2d_backward_input(
         self,
         dy: Array,
@@ -68,6 +71,7 @@ class ConvolutionOps(ArrayOps):
         _check_dy(dy, shape)
         return self._conv2d_backward_input(shape, dy, w)
 
+    @implements("A6", "A7", "S0:5", "S1:3.1", "S2:BP4", "S3:2.21", "S4:18")
     def conv2d_backward_weight(
         self,
         dy: Array,
@@ -88,6 +92,7 @@ class ConvolutionOps(ArrayOps):
         _check_dy(dy, shape)
         return self._conv2d_backward_weight(shape, dy, x)
 
+    @implements("A8", "S0:5", "S2:BP3", "S4:19")
     def conv2d_backward_bias(self, dy: Array) -> Array:
         """Return db (K,): dy (N, K, P, Q) summed over N, P and Q (S4 eq. 19, S2 BP3)."""
         self._check("dy", dy, ndim=4)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any, NamedTuple
 
 from gpucnn.errors import ShapeError
+from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import Array, ArrayOps, choice, number
 from gpucnn.ops.shapes import check_elements
 
@@ -21,6 +22,7 @@ class BatchNormSaved(NamedTuple):
 class DenseOps(ArrayOps):
     """Operations over features and channels."""
 
+    @implements("A15", "A16", "S4:5")
     def linear_forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
         """Return y (N, out) = x (N, in) · wᵀ + b; w is (out, in), b (out,) (S0 §6)."""
         self._check_linear(x, w)
@@ -28,12 +30,14 @@ class DenseOps(ArrayOps):
             self._check("b", b, shape=(w.shape[0],), dtype=x.dtype.name)
         return self._linear_forward(x, w, b)
 
+    @implements("A16", "S0:1", "S2:BP2", "S2:BP3", "S2:BP4")
     def linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
         """Return dx = dy·w, dw = dyᵀ·x, db = Σ_n dy (S0 §6, S2 BP2-BP4)."""
         self._check_linear(x, w)
         self._check("dy", dy, shape=(x.shape[0], w.shape[0]), dtype=x.dtype.name)
         return self._linear_backward(dy, x, w)
 
+    @implements("A24")
     def batch_norm2d_forward(
         self,
         x: Array,
@@ -74,6 +78,7 @@ class DenseOps(ArrayOps):
         )
         return y, BatchNormSaved(x.shape, x.dtype.name, saved)
 
+    @implements("A24")
     def batch_norm2d_backward(
         self, dy: Array, saved: BatchNormSaved, gamma: Array
     ) -> tuple[Array, Array, Array]:
@@ -83,6 +88,7 @@ class DenseOps(ArrayOps):
         self._check("gamma", gamma, shape=(shape[1],), dtype=dtype)
         return self._batch_norm2d_backward(dy, device_saved, gamma)
 
+    @implements("A19", "C4", "S2:BP1", "E14")
     def softmax_cross_entropy(
         self, logits: Array, labels: Array, *, label_smoothing: float = 0.0, reduction: str = "mean"
     ) -> tuple[Array, Array]:
@@ -101,6 +107,7 @@ class DenseOps(ArrayOps):
         choice("reduction", reduction, REDUCTIONS)
         return self._softmax_cross_entropy(logits, labels, smoothing, reduction == "mean")
 
+    @implements("A20", "C4")
     def mean_squared_error(
         self, y: Array, target: Array, *, reduction: str = "mean"
     ) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gpucnn.draws import check_seed
 from gpucnn.errors import ConfigError
+from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import Array, ArrayOps, number
 from gpucnn.ops.shapes import check_elements, integer
 
@@ -17,6 +18,7 @@ from gpucnn.ops.shapes import check_elements, integer
 class DropoutOps(ArrayOps):
     """Inverted dropout: masks hold 0 or 1/(1 - rate), in x's dtype."""
 
+    @implements("A23")
     def dropout_forward(
         self, x: Array, *, rate: float, seed: int, layer: int, step: int
     ) -> tuple[Array, Array]:
@@ -27,6 +29,7 @@ class DropoutOps(ArrayOps):
         self._check("x", x)
         return self._dropout_forward(x, *_draw(rate, seed, layer, step))
 
+    @implements("A23")
     def dropout2d_forward(
         self, x: Array, *, rate: float, seed: int, layer: int, step: int
     ) -> tuple[Array, Array]:
@@ -34,6 +37,7 @@ class DropoutOps(ArrayOps):
         self._check("x", x, ndim=4)
         return self._dropout2d_forward(x, *_draw(rate, seed, layer, step))
 
+    @implements("A23")
     def drop_block2d_forward(
         self, x: Array, *, rate: float, seed: int, layer: int, step: int, block_size: int
     ) -> tuple[Array, Array]:
@@ -54,6 +58,7 @@ class DropoutOps(ArrayOps):
         check_elements("the grid of block corners", (n, c, h + size - 1, w + size - 1))
         return self._drop_block2d_forward(x, *_draw(rate, seed, layer, step), size)
 
+    @implements("A23")
     def dropout_backward(self, dy: Array, mask: Array) -> Array:
         """Return dx = dy·mask, for every kind of dropout."""
         self._check("dy", dy)

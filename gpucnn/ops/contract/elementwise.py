@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from gpucnn.errors import ConfigError, ShapeError
+from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import Array, ArrayOps, number
 from gpucnn.ops.shapes import check_elements, integer
 
@@ -11,11 +12,13 @@ from gpucnn.ops.shapes import check_elements, integer
 class ElementwiseOps(ArrayOps):
     """Arrays of any shape, unless a method says otherwise."""
 
+    @implements("A17", "S3:5.1")
     def relu_forward(self, x: Array) -> Array:
         """Return `x <= 0 ? 0 : x`, so that NaN passes (S3 §5)."""
         self._check("x", x)
         return self._relu_forward(x)
 
+    @implements("A17", "S3:5.2", "S3:5.3")
     def relu_backward(self, dy: Array, x: Array) -> Array:
         """Return dx = dy where x > 0, else 0; at x = 0 it is 0 (S3 §5). NaN in x passes dy."""
         self._check_like("dy", dy, "x", x)
@@ -33,11 +36,13 @@ class ElementwiseOps(ArrayOps):
         slope = number("negative_slope", negative_slope, float("-inf"), open_high=True)
         return self._leaky_relu_backward(dy, x, slope)
 
+    @implements("A18")
     def sigmoid_forward(self, x: Array) -> Array:
         """Return y = 1/(1 + e^-x), without overflow for any x (S3)."""
         self._check("x", x)
         return self._sigmoid_forward(x)
 
+    @implements("A18")
     def sigmoid_backward(self, dy: Array, y: Array) -> Array:
         """Return dx = dy·y·(1 - y) from the forward's result."""
         self._check_like("dy", dy, "y", y)
@@ -53,11 +58,13 @@ class ElementwiseOps(ArrayOps):
         self._check_like("dy", dy, "y", y)
         return self._tanh_backward(dy, y)
 
+    @implements("A19")
     def softmax_forward(self, x: Array) -> Array:
         """Return the softmax over the last axis, the maximum subtracted first (S0 §6)."""
         self._check_last_axis("x", x)
         return self._softmax_forward(x)
 
+    @implements("E14")
     def softmax_backward(self, dy: Array, y: Array) -> Array:
         """Return dx = y·(dy - Σ dy·y) over the last axis (the full Jacobian; SEEDS E14)."""
         self._check_last_axis("y", y)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import Array, ArrayOps, choice, number
 from gpucnn.ops.shapes import Pool2dShape
 
@@ -11,6 +12,7 @@ from gpucnn.ops.shapes import Pool2dShape
 class PoolingOps(ArrayOps):
     """x (N, C, H, W), y (N, C, P, Q); `stride` None means `kernel_size`."""
 
+    @implements("A9", "C7", "S3:4.2")
     def max_pool2d_forward(
         self,
         x: Array,
@@ -40,6 +42,7 @@ class PoolingOps(ArrayOps):
         )
         return self._max_pool2d_forward(shape, x, tie_break == "column_major")
 
+    @implements("A9", "A10", "P1", "S0:3", "S3:4.5", "S3:4.6")
     def max_pool2d_backward(
         self,
         dy: Array,
@@ -66,6 +69,7 @@ class PoolingOps(ArrayOps):
         self._check("argmax", argmax, shape=shape.y_shape, dtype=shape.argmax_dtype)
         return self._max_pool2d_backward(shape, dy, argmax)
 
+    @implements("A11", "A12")
     def avg_pool2d_forward(
         self,
         x: Array,
@@ -87,6 +91,7 @@ class PoolingOps(ArrayOps):
         )
         return self._avg_pool2d_forward(shape, x, count_include_pad)
 
+    @implements("A11", "A12", "P2", "S0:3")
     def avg_pool2d_backward(
         self,
         dy: Array,
@@ -106,6 +111,7 @@ class PoolingOps(ArrayOps):
         self._check("dy", dy, shape=shape.y_shape)
         return self._avg_pool2d_backward(shape, dy, count_include_pad)
 
+    @implements("A13")
     def lp_pool2d_forward(
         self, x: Array, *, kernel_size: Any, stride: Any = None, p: float = 2
     ) -> Array:
@@ -114,6 +120,7 @@ class PoolingOps(ArrayOps):
         shape = Pool2dShape.of(x.shape, kernel_size=kernel_size, stride=stride)
         return self._lp_pool2d_forward(shape, x, number("p", p, 1, open_high=True))
 
+    @implements("A13")
     def lp_pool2d_backward(
         self, dy: Array, x: Array, y: Array, *, kernel_size: Any, stride: Any = None, p: float = 2
     ) -> Array:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Any
 
+from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import Array, ArrayOps, number
 from gpucnn.ops.shapes import integer
 
@@ -13,6 +14,7 @@ class UpdateOps(ArrayOps):
     `lr_scale` is None or an array of that length that multiplies the learning rate.
     """
 
+    @implements("A22")
     def sgd_update(
         self,
         values: Array,
@@ -126,6 +128,7 @@ class UpdateOps(ArrayOps):
         self._check("grads", grads, ndim=1)
         return self._clip_by_global_norm(grads, number("max_norm", max_norm, 0, open_high=True))
 
+    @implements("A21")
     def max_abs(self, a: Array) -> Array:
         """Return the largest absolute value (0-d); 0 for an empty array, NaN if there is one."""
         self._check("a", a)

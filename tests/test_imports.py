@@ -27,7 +27,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "reference": (BASE, {"numpy"}),
     "data": (BASE, {"numpy", "PIL"}),
     "training": (TOWER | MATHS, {"numpy", "rich", "safetensors", "matplotlib", "threadpoolctl"}),
-    "profiling": (TOWER | MATHS, {"numpy", "rich"}),
+    "profiling": (TOWER | MATHS | {"training"}, {"numpy", "rich", "threadpoolctl"}),
     "summary": (TOWER | MATHS, set()),
     "traceability": (BASE | {"reference"}, {"yaml"}),
     "explain": (BASE | {"reference", "ops"}, {"numpy", "rich", "matplotlib"}),

@@ -20,6 +20,7 @@ from gpucnn.config import Config, dump_config
 from gpucnn.errors import CheckpointError, NonFiniteError
 from gpucnn.layers import skip_input_gradient
 from gpucnn.ops import get_ops
+from gpucnn.profiling.sampling import Sampler
 from gpucnn.training.callbacks import Callback, CheckpointWriter, EarlyStopping, MetricsLog
 from gpucnn.training.checkpoint import load_weights, read_checkpoint
 from gpucnn.training.curves import draw_curves
@@ -33,15 +34,20 @@ from gpucnn.training.trainer import Settings, Trainer
 
 
 def train(
-    config: Config, *, resume: str | Path | None = None, console: Console | None = None
+    config: Config,
+    *,
+    resume: str | Path | None = None,
+    console: Console | None = None,
+    profile_every: int | None = None,
 ) -> Summary:
     """Train as the config says and return how it ended; all files are in `config.output`.
 
     `resume` is a run folder (its last checkpoint) or a checkpoint file: training goes on from
     there, bit for bit as if it had never stopped. It goes on in that folder only if
-    `config.output` names it. SIGINT or SIGTERM end the run with a checkpoint and stop_reason
-    "interrupted". Raises a GpucnnError, before anything is written, for whatever does not fit,
-    and NonFiniteError, after the summary is written, at a NaN or Inf.
+    `config.output` names it. `profile_every` N adds the times of every N-th step, by layer and
+    method, to metrics.jsonl (event "profile"). SIGINT or SIGTERM end the run with a checkpoint and
+    stop_reason "interrupted". Raises a GpucnnError, before anything is written, for whatever does
+    not fit, and NonFiniteError, after the summary is written, at a NaN or Inf.
     """
     console = console or Console()
     device, line = resolve_device(config.device)
@@ -66,7 +72,7 @@ def train(
         ops,
         _settings(config),
         validation=data.validation,
-        callbacks=_callbacks(config, text, run, data, console),
+        callbacks=_callbacks(config, text, run, data, console, profile_every),
         check=interruption.check,
     )
     if resumed is not None:
@@ -112,9 +118,17 @@ def _settings(config: Config) -> Settings:
 
 
 def _callbacks(
-    config: Config, text: str, run: RunFolder, data: Data, console: Console
+    config: Config,
+    text: str,
+    run: RunFolder,
+    data: Data,
+    console: Console,
+    profile_every: int | None,
 ) -> list[Callback]:
-    callbacks: list[Callback] = [MetricsLog(run.metrics), display(console)]
+    metrics = MetricsLog(run.metrics)
+    callbacks: list[Callback] = [metrics, display(console)]
+    if profile_every is not None:
+        callbacks.insert(0, Sampler(metrics, profile_every))
     stopping = config.train.early_stopping
     if stopping is not None:
         callbacks.append(EarlyStopping(stopping.patience, stopping.min_delta))

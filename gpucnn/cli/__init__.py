@@ -19,6 +19,7 @@ from gpucnn.cli import (
     explain,
     kernels,
     predict,
+    profile,
     schema,
     train,
 )
@@ -26,7 +27,7 @@ from gpucnn.cli.options import INTERRUPTED
 from gpucnn.errors import ConfigError, GpucnnError
 
 COMMANDS = (
-    *(train, evaluate, predict, check, kernels, equations, explain),
+    *(train, evaluate, predict, check, profile, kernels, equations, explain),
     *(download_data, doctor, schema),
 )
 

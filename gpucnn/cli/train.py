@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """CONFIG, --set, --device, --output and --resume."""
+    """CONFIG, --set, --device, --output, --resume and --profile-every."""
     add_config(parser, optional=True)
     add_device(parser)
     parser.add_argument(
@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", metavar="RUN", help="go on with this run folder or checkpoint file"
     )
+    parser.add_argument(
+        "--profile-every",
+        type=int,
+        metavar="N",
+        help="time every N-th step by layer and method, into metrics.jsonl (gpucnn profile shows"
+        " more)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     config = _resumed_config(args) if args.resume is not None else _config(args, args.output)
     from gpucnn.build import train
 
-    summary = train(config, resume=args.resume)
+    summary = train(config, resume=args.resume, profile_every=args.profile_every)
     return INTERRUPTED if summary.stop_reason == "interrupted" else 0
 
 

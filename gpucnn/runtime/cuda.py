@@ -63,7 +63,7 @@ class CudaLauncher(Launcher):
 
     def _open(self, index: int) -> None:
         keep_cache_writable()
-        self._cupy = _import_cupy()
+        self._cupy, self.index = _import_cupy(), index
         check_driver(self._cupy)
         check_index(self._cupy, index)
         self.device = self._cupy.cuda.Device(index)
@@ -72,6 +72,11 @@ class CudaLauncher(Launcher):
         self.arch = f"sm_{self.device.compute_capability}"
         self.max_shared_bytes = int(self.device.attributes["MaxSharedMemoryPerBlockOptin"])
         check_toolkit(self._cupy, self.device, self.arch)
+
+    @property
+    def cupy(self) -> Any:
+        """The module, for what measures the device: events, memory hooks, ranges."""
+        return self._cupy
 
     def is_array(self, a: Any) -> bool:
         return isinstance(a, self._cupy.ndarray) and a.device.id == self.device.id

@@ -1,0 +1,99 @@
+"""Profiling the training steps of a config."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from gpucnn.build.objects import (
+    Data,
+    build_loss,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    check_model,
+    load_data,
+    resolve_device,
+)
+from gpucnn.config import Config
+from gpucnn.errors import ConfigError, DataError
+from gpucnn.layers import Sequential, skip_input_gradient
+from gpucnn.ops import get_ops
+from gpucnn.profiling.profile import Profile
+from gpucnn.profiling.run import Plan, profile_training
+from gpucnn.profiling.spans import Span
+from gpucnn.training.trainer import Settings, Trainer
+
+
+def profile(
+    config: Config, *, steps: int | None = None, synthetic: bool = False, name: str = "model"
+) -> tuple[Profile, list[Span]]:
+    """Train some steps as the config says and return where their time went.
+
+    `synthetic` takes made-up images of the model's input size instead of the config's data. Nothing
+    is downloaded or written, but for the ceilings of a device that is new. Raises a GpucnnError for
+    whatever does not fit.
+    """
+    device, choice = resolve_device(config.device)
+    plan = Plan.of(device, steps)
+    ops = get_ops(device)
+    model = build_model(config, ops)
+    skip_input_gradient(model)
+    data = _load(_synthetic(config, model) if synthetic else config)
+    check_model(model, data.train.dataset.image_shape, data.classes)
+    trainer = Trainer(
+        model,
+        build_loss(config),
+        build_optimizer(config),
+        build_schedule(config),
+        data.train,
+        ops,
+        Settings(
+            epochs=-(-plan.total // len(data.train)),
+            epsilon=config.train.epsilon,
+            clip_norm=config.train.clip_norm,
+            ema=config.train.ema,
+            log_every=plan.total + 1,
+        ),
+    )
+    meta = {
+        "config": name,
+        "batch_size": min(config.data.batch_size, len(data.train.dataset)),
+        "data": "synthetic" if synthetic else config.data.name,
+        "choice": choice if config.device == "auto" else None,
+    }
+    return profile_training(trainer, plan, meta)
+
+
+def profile_folder(config: Config, output: str | None) -> Path:
+    """Where a profile goes: `output`, else the folder "profile" of the config's own output."""
+    return Path(output) if output is not None else Path(config.output) / "profile"
+
+
+def _load(config: Config) -> Data:
+    """The data, every batch of the same size; never downloaded."""
+    try:
+        data = load_data(config.model_copy(update={"data": replace(config.data, download=False)}))
+    except DataError as error:
+        raise DataError(
+            f"{error}; or profile on made-up images of the same size with --synthetic"
+        ) from error
+    data.train.drop_last = len(data.train.dataset) >= data.train.batch_size
+    return data
+
+
+def _synthetic(config: Config, model: Sequential) -> Config:
+    """The config with made-up images: the model's input size, a class for each output."""
+    if len(model.output_shape) != 1 or model.output_shape[0] < 2:
+        raise ConfigError(
+            f"--synthetic needs a model with two or more outputs, one a class; this one's have"
+            f" shape {model.output_shape}: end model.layers with flatten and linear"
+        )
+    classes = model.output_shape[0]
+    options = {
+        "samples": max(classes, 2 * config.data.batch_size),
+        "classes": classes,
+        "image": list(model.input_shape),
+    }
+    data = replace(
+        config.data, name="synthetic", root=None, download=False, validation=0.0, options=options
+    )
+    return config.model_copy(update={"data": data})

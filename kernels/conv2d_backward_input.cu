@@ -14,11 +14,18 @@
 //                                  (n, rows and columns of a phase), depth (k, the phase's taps).
 //                                  grid groups · phases · ⌈columns of the largest phase/TILE_N⌉ ·
 //                                  ⌈C/groups/TILE_M⌉, rows fastest. block kThreads
-// conv2d_backward_input_depthwise  for C/groups = 1: a thread an element, grid-stride loop
+// conv2d_backward_input_direct     for C/groups <= 4 (conv_direct.cuh): a thread a cell of all channels.
+//                                  grid as above with 128 columns and one tile of rows, block 128
+// conv2d_backward_input_depthwise  for C/groups = 1 in groups: a thread makes STRIP cells of a phase below
+//                                  each other with each weight that it reads. grid-stride loop over
+//                                  N·C·⌈cells of the largest phase/STRIP⌉·phases·W strips
 // macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N
 // race-free phases share no cell; each dx is written once, by one thread, its sum in the order of (k,r,s)
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w read and dx written once from DRAM
-#include "conv_tile.cuh"
+#include "conv_direct.cuh"
+
+#define CHANNELS 4  // of a group, at most, in conv2d_backward_input_direct
+#define STRIP 4     // cells of a column and phase that a thread of conv2d_backward_input_depthwise makes
 
 // One axis of a phase, from row `cell` on: its rows cell + i·stride, i < cells, and its taps
 // r = first + t·step, t < taps, which meet output row p = origin + i − t·back.
@@ -51,85 +58,121 @@ DEVICE Cell cell_of(uint32 column, const Phase& v, const Phase& u) {
     return {int(column / image), int(rest / u.cells), int(rest % u.cells)};
 }
 
+// Which phases, columns and group a block works on, from its number among the blocks of one tile of rows.
+struct Work {
+    Phase v, u;  // along H and W
+    uint32 first;
+    int group;
+};
+
+DEVICE Work work_of(const Conv2dParams& d, uint32 block, int columns) {
+    const int phases_h = min(d.stride_h, d.h), phases_w = min(d.stride_w, d.w);
+    const uint32 most = uint32(d.n) * ceil_div(d.h, phases_h) * ceil_div(d.w, phases_w);
+    const uint32 tiles = (most - 1) / columns + 1, phase = block / tiles;
+    return {phase_of(phase % phases_h, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h),
+            phase_of(phase / phases_h % phases_w, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w),
+            block % tiles * columns, int(phase / phases_h / phases_w)};
+}
+
+// Places in dy and w of tap `at` (k, and the r-th and s-th of the phase's taps).
+DEVICE Tap phase_tap(const Conv2dParams& d, const Work& work, const Digits& at) {
+    const int h = -at.middle * work.v.back, w = -at.low * work.u.back;
+    const int r = work.v.first + at.middle * work.v.step, s = work.u.first + at.low * work.u.step;
+    return {(at.high * d.p + h) * d.q + w, h, w, (at.high * (d.c / d.groups) * d.r + r) * d.s + s};
+}
+
+DEVICE Column phase_column(const Conv2dParams& d, const Work& work, const Cell& cell) {
+    if (cell.n >= d.n) return {0, kOutside, 0};
+    const int h = work.v.origin + cell.i, w = work.u.origin + cell.j, k = work.group * (d.k / d.groups);
+    return {((cell.n * d.k + k) * d.p + h) * d.q + w, h, w};
+}
+
+// Offset of a cell in dx, in channel 0; -1 beyond the last image.
+DEVICE int phase_place(const Conv2dParams& d, const Work& work, const Cell& cell) {
+    const int row = cell.n * d.c * d.h + work.v.cell + cell.i * d.stride_h;
+    return cell.n < d.n ? row * d.w + work.u.cell + cell.j * d.stride_w : -1;
+}
+
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
                       scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ ConvTile tile;
-    // Too many numbers for every thread's registers: the phase along both axes, the first column.
-    __shared__ Phase v;
-    __shared__ Phase u;
-    __shared__ uint32 col0;
+    __shared__ Work work;  // too many numbers for every thread's registers
     const int filters = d.k / d.groups, channels = d.c / d.groups, kernel = d.r * d.s;
-    const int phases_h = min(d.stride_h, d.h), phases_w = min(d.stride_w, d.w);
-    const uint32 most = uint32(d.n) * ceil_div(d.h, phases_h) * ceil_div(d.w, phases_w);
-    const uint32 row_tiles = ceil_div(channels, TILE_M), col_tiles = (most - 1) / TILE_N + 1;
-    uint32 block = blockIdx.x;
-    const int row0 = block % row_tiles * TILE_M;
-    block /= row_tiles;
-    const uint32 col_tile = block % col_tiles;
-    block /= col_tiles;
-    const int group = block / phases_h / phases_w;
-    if (threadIdx.x == 0) {
-        col0 = col_tile * TILE_N;
-        v = phase_of(block % phases_h, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
-        u = phase_of(block / phases_h % phases_w, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
-    }
+    const uint32 row_tiles = ceil_div(channels, TILE_M), plane = d.h * d.w;
+    const int row0 = blockIdx.x % row_tiles * TILE_M;
+    if (threadIdx.x == 0) work = work_of(d, blockIdx.x / row_tiles, TILE_N);
     __syncthreads();
     // The phase may have fewer columns than the largest, for which the grid is.
-    if (col0 >= uint32(d.n) * v.cells * u.cells) return;
+    if (work.first >= uint32(d.n) * work.v.cells * work.u.cells) return;
 
     scalar_t sum[THREAD_M][THREAD_N];
-    const int taps = v.taps * u.taps, first = group * channels + row0;
+    const auto cell = [&](int col) { return cell_of(work.first + col, work.v, work.u); };
     conv_tile<false>(
-        tile, sum, w, group * filters * channels + row0, kernel, channels - row0, dy, d.p, d.q, 0, filters * taps,
-        v.taps, u.taps, {false, pixels_are_x(d) && aligned(dy)},
-        [&](const Digits& at, int) {
-            const int h = -at.middle * v.back, q = -at.low * u.back;
-            const int r = v.first + at.middle * v.step, s = u.first + at.low * u.step;
-            return Tap{(at.high * d.p + h) * d.q + q, h, q, (at.high * channels * d.r + r) * d.s + s};
-        },
-        [&](int col) {
-            const Cell cell = cell_of(col0 + col, v, u);
-            if (cell.n >= d.n) return Column{0, kOutside, 0};
-            const int h = v.origin + cell.i, q = u.origin + cell.j;
-            return Column{((cell.n * d.k + group * filters) * d.p + h) * d.q + q, h, q};
-        });
-    const uint32 plane = d.h * d.w;
-    const bool packs = d.stride_h * d.stride_w == 1 && plane % kVector == 0 && aligned(dx);
+        tile, sum, w, work.group * filters * channels + row0, kernel, channels - row0, dy, d.p, d.q, 0,
+        filters * work.v.taps * work.u.taps, work.v.taps, work.u.taps, {false, pixels_are_x(d) && aligned(dy)},
+        [&](const Digits& at, int) { return phase_tap(d, work, at); },
+        [&](int col) { return phase_column(d, work, cell(col)); });
     store_tile(
-        sum, dx + first * plane, plane, channels - row0, packs,
-        [&](int col) {
-            const Cell cell = cell_of(col0 + col, v, u);
-            const int row = cell.n * d.c * d.h + v.cell + cell.i * d.stride_h;
-            return cell.n < d.n ? row * d.w + u.cell + cell.j * d.stride_w : -1;
-        },
-        [](scalar_t value, int) { return value; });
+        sum, dx + (work.group * channels + row0) * plane, plane, channels - row0,
+        d.stride_h * d.stride_w == 1 && plane % kVector == 0 && aligned(dx),
+        [&](int col) { return phase_place(d, work, cell(col)); }, [](scalar_t value, int) { return value; });
+}
+
+extern "C" __global__ void __launch_bounds__(kDirectThreads)
+conv2d_backward_input_direct(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
+                             scalar_t* __restrict__ dx, Conv2dParams d) {
+    __shared__ DirectTile<CHANNELS> tile;
+    __shared__ Work work;
+    const int filters = d.k / d.groups, channels = d.c / d.groups;
+    const uint32 plane = d.h * d.w;
+    if (threadIdx.x == 0) work = work_of(d, blockIdx.x, kDirectThreads);
+    __syncthreads();
+    if (work.first >= uint32(d.n) * work.v.cells * work.u.cells) return;
+
+    scalar_t sum[CHANNELS];
+    const Cell cell = cell_of(work.first + threadIdx.x, work.v, work.u);
+    conv_direct(tile, sum, w, work.group * filters * channels, d.r * d.s, channels, dy, d.p, d.q,
+                filters * work.v.taps * work.u.taps, work.v.taps, work.u.taps, phase_column(d, work, cell),
+                [&](const Digits& at, int) { return phase_tap(d, work, at); });
+    if (cell.n >= d.n) return;
+    scalar_t* const at = dx + phase_place(d, work, cell);
+#pragma unroll
+    for (int c = 0; c < CHANNELS; ++c)
+        if (c < channels) at[(work.group * channels + c) * plane] = sum[c];
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
                                 scalar_t* __restrict__ dx, Conv2dParams d) {
-    const uint32 plane = d.h * d.w, count = uint32(d.n) * d.c * plane;
-    const int multiplier = d.k / d.groups;
+    const int phases = min(d.stride_h, d.h), multiplier = d.k / d.groups;
+    const uint32 strips = ceil_div(ceil_div(d.h, phases), STRIP), count = uint32(d.n) * d.c * strips * phases * d.w;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
-        const uint32 n = i / plane / d.c;
-        const int c = i / plane % d.c;
-        const Phase v = phase_of(i % plane / d.w, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
-        const Phase u = phase_of(i % plane % d.w, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
-        scalar_t sum = 0;
+        const int j = i % d.w, strip = i / d.w % (strips * phases);
+        const uint32 plane = i / d.w / (strips * phases);
+        const int c = plane % d.c, row = strip % phases + strip / phases * STRIP * d.stride_h;
+        const Phase v = phase_of(row, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
+        const Phase u = phase_of(j, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
+        scalar_t sum[STRIP] = {};
         for (int k = c * multiplier; k < (c + 1) * multiplier; ++k) {
-            const scalar_t* const source = dy + (n * d.k + k) * d.p * d.q;
-            const scalar_t* const weight = w + uint32(k) * d.r * d.s;
+            const int image = plane / d.c * d.k + k;
             for (int r = 0; r < v.taps; ++r) {
-                const int p = v.origin - r * v.back;
-                if (uint32(p) >= uint32(d.p)) continue;
                 for (int s = 0; s < u.taps; ++s) {
                     const int q = u.origin - s * u.back;
-                    if (uint32(q) < uint32(d.q))
-                        sum += source[p * d.q + q] * weight[(v.first + r * v.step) * d.s + u.first + s * u.step];
+                    if (uint32(q) >= uint32(d.q)) continue;
+                    const scalar_t weight = w[(k * d.r + v.first + r * v.step) * d.s + u.first + s * u.step];
+#pragma unroll
+                    for (int o = 0; o < STRIP; ++o) {
+                        const int p = v.origin + o - r * v.back;
+                        if (uint32(p) < uint32(d.p)) sum[o] += dy[(image * d.p + p) * d.q + q] * weight;
+                    }
                 }
             }
         }
-        dx[i] = sum;
+#pragma unroll
+        for (int o = 0; o < STRIP; ++o) {
+            const int cell = row + o * d.stride_h;
+            if (cell < d.h) dx[(plane * d.h + cell) * d.w + j] = sum[o];
+        }
     }
 }

@@ -8,17 +8,21 @@
 // conv2d_backward_weight            implicit matrix product (conv_tile.cuh): rows k, columns (c,r,s), depth
 //                                   (n,p,q). grid slices · groups · ⌈C/groups·R·S/TILE_N⌉ ·
 //                                   ⌈K/groups/TILE_M⌉, rows fastest: they read the same x. block kThreads
-// conv2d_backward_weight_depthwise  for C/groups = 1: a block sums TAPS taps of a filter over a slice, its
-//                                   threads stride over the pixels. grid slices · K · ⌈R·S/TAPS⌉, block 256
+// conv2d_backward_weight_direct     for small groups, whose tiles would be mostly empty: a block sums TAPS
+//                                   taps of FILTERS filters over a slice, its threads stride over the pixels.
+//                                   grid slices · groups · ⌈K/groups/FILTERS⌉ · ⌈C/groups·R·S/TAPS⌉, block 256
 // conv2d_backward_weight_reduce     dw[i] = Σ_slice parts[slice,i], a thread an element, grid-stride loop
-// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N; FILTERS
 // race-free each part and each dw is written once, by one thread, and added in a fixed order; slices
 //           depend on the shape alone (gpucnn/ops/kernels/convolution.py), so the bits do too
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs; dy, x read once from DRAM, parts written and read
 #include "conv_tile.cuh"
 
+#ifndef FILTERS
+#define FILTERS 4
+#endif
 #define TAPS 9
-#define DEPTHWISE_THREADS 256
+#define DIRECT_THREADS 256
 
 // Places of output pixel `at` (n,p,q): in x from the image's channel `channel` on, in dy for filter 0.
 DEVICE Tap pixel_tap(const Conv2dParams& d, const Digits& at, int channel) {
@@ -60,37 +64,53 @@ conv2d_backward_weight(const scalar_t* __restrict__ dy, const scalar_t* __restri
         [](scalar_t value, int) { return value; });
 }
 
-extern "C" __global__ void __launch_bounds__(DEPTHWISE_THREADS)
-conv2d_backward_weight_depthwise(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ x,
-                                 scalar_t* __restrict__ parts, Conv2dParams d, int slice) {
-    __shared__ scalar_t scratch[DEPTHWISE_THREADS / 32];
-    const int kernel = d.r * d.s, multiplier = d.k / d.groups;
-    const uint32 pixels = uint32(d.n) * d.p * d.q, chunks = ceil_div(kernel, TAPS);
-    const int tap0 = blockIdx.x % chunks * TAPS, k = blockIdx.x / chunks % d.k;
-    const uint32 part = blockIdx.x / chunks / d.k, first = part * slice;
-    const uint32 last = min(first + slice, pixels);
-    const scalar_t* const delta = dy + uint32(k) * d.p * d.q;
+extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, 2)
+conv2d_backward_weight_direct(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ x,
+                              scalar_t* __restrict__ parts, Conv2dParams d, int slice) {
+    __shared__ scalar_t scratch[DIRECT_THREADS / 32];
+    const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
+    const uint32 pq = d.p * d.q, pixels = d.n * pq;
+    const uint32 row_tiles = ceil_div(filters, FILTERS), col_tiles = ceil_div(depth, TAPS);
+    uint32 block = blockIdx.x;
+    const int col0 = block % col_tiles * TAPS;
+    block /= col_tiles;
+    const int row0 = block % row_tiles * FILTERS;
+    block /= row_tiles;
+    const int group = block % d.groups, row = group * filters + row0;
+    const uint32 part = block / d.groups, first = part * slice, last = min(first + slice, pixels);
 
     Column taps[TAPS];
-    scalar_t sum[TAPS];
+    scalar_t sum[FILTERS][TAPS];
 #pragma unroll
     for (int i = 0; i < TAPS; ++i) {
-        taps[i] = filter_column(d, tap0 + i, kernel);
-        sum[i] = 0;
-    }
-    for (uint32 pixel = first + threadIdx.x; pixel < last; pixel += DEPTHWISE_THREADS) {
-        const Tap at = pixel_tap(d, digits(pixel, d.p, d.q), k / multiplier);
-        const scalar_t value = delta[at.a];
+        taps[i] = filter_column(d, col0 + i, depth);
 #pragma unroll
-        for (int i = 0; i < TAPS; ++i)
-            if (uint32(at.h + taps[i].h) < uint32(d.h) && uint32(at.w + taps[i].w) < uint32(d.w))
-                sum[i] += value * x[at.offset + taps[i].offset];
+        for (int f = 0; f < FILTERS; ++f) sum[f][i] = 0;
+    }
+    Digits pixel = digits(first + threadIdx.x, d.p, d.q);
+    const Digits step = digits(DIRECT_THREADS, d.p, d.q);
+    for (uint32 i = first + threadIdx.x; i < last; i += DIRECT_THREADS) {
+        const Tap at = pixel_tap(d, pixel, group * channels);
+        scalar_t delta[FILTERS];
+#pragma unroll
+        for (int f = 0; f < FILTERS; ++f) delta[f] = row0 + f < filters ? dy[at.a + (row + f) * pq] : scalar_t(0);
+#pragma unroll
+        for (int j = 0; j < TAPS; ++j) {
+            if (!inside(at, taps[j], d.h, d.w)) continue;
+            const scalar_t value = x[at.offset + taps[j].offset];
+#pragma unroll
+            for (int f = 0; f < FILTERS; ++f) sum[f][j] += delta[f] * value;
+        }
+        count_up(pixel, step, d.p, d.q);
     }
 #pragma unroll
-    for (int i = 0; i < TAPS; ++i) {
-        const scalar_t total = block_sum(sum[i], scratch);
-        if (threadIdx.x == 0 && tap0 + i < kernel) parts[(part * d.k + k) * kernel + tap0 + i] = total;
-    }
+    for (int f = 0; f < FILTERS; ++f)
+#pragma unroll
+        for (int j = 0; j < TAPS; ++j) {
+            const scalar_t total = block_sum(sum[f][j], scratch);
+            if (threadIdx.x == 0 && row0 + f < filters && col0 + j < depth)
+                parts[(part * d.k + row + f) * depth + col0 + j] = total;
+        }
 }
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -7,19 +7,20 @@
 //                           (c,r,s). A block makes TILE_M filters x TILE_N pixels of a group.
 //                           grid groups · ⌈NPQ/TILE_N⌉ · ⌈K/groups/TILE_M⌉, rows fastest: blocks that run
 //                           together read the same x. block kThreads.
-// conv2d_forward_direct     for C/groups <= 4: a thread makes FILTERS filters of a pixel, the weights lie
-//                           in shared memory. grid as above with FILTERS and 128, block 128.
-// conv2d_forward_depthwise  for C/groups = 1 in groups: a thread an element, grid-stride loop.
+// conv2d_forward_direct     for C/groups <= 4 (conv_direct.cuh): a thread makes FILTERS filters of a
+//                           pixel. grid as above with FILTERS and 128, block 128.
+// conv2d_forward_depthwise  for C/groups = 1 in groups: a thread makes STRIP outputs below each other with
+//                           each weight that it reads; neighbours have neighbouring columns. grid-stride
+//                           loop over N·K·⌈P/STRIP⌉·Q strips.
 // macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N; FILTERS
 // race-free each y is written once, by one thread, its sum in the order of (c,r,s)
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs; x, w, b read and y written once from DRAM
-#include "conv_tile.cuh"
+#include "conv_direct.cuh"
 
 #ifndef FILTERS
 #define FILTERS 16
 #endif
-#define PIXELS 128  // of a block of conv2d_forward_direct
-#define STAGED 32   // taps whose weights are in shared memory at a time
+#define STRIP 4  // outputs of a column that a thread of conv2d_forward_depthwise makes
 
 DEVICE scalar_t finish(scalar_t sum, const scalar_t* b, int k, int relu) {
     if (b) sum += b[k];
@@ -65,68 +66,53 @@ conv2d_forward(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
         [&](scalar_t value, int row) { return finish(value, b, first + row, relu); });
 }
 
-extern "C" __global__ void __launch_bounds__(PIXELS)
+extern "C" __global__ void __launch_bounds__(kDirectThreads)
 conv2d_forward_direct(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
                       const scalar_t* __restrict__ b, scalar_t* __restrict__ y, Conv2dParams d, int relu) {
-    __shared__ __align__(16) scalar_t weights[STAGED][FILTERS];
-    __shared__ Tap taps[STAGED];
+    __shared__ DirectTile<FILTERS> tile;
     const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
     const uint32 pq = d.p * d.q, pixels = d.n * pq;
-    const uint32 row_tiles = ceil_div(filters, FILTERS), col_tiles = (pixels - 1) / PIXELS + 1;
+    const uint32 row_tiles = ceil_div(filters, FILTERS), col_tiles = (pixels - 1) / kDirectThreads + 1;
     const int row0 = blockIdx.x % row_tiles * FILTERS;
-    const uint32 pixel = blockIdx.x / row_tiles % col_tiles * PIXELS + threadIdx.x;
-    const int group = blockIdx.x / row_tiles / col_tiles;
-    const Column col = pixel_column(d, pixel, group * channels);
+    const uint32 pixel = blockIdx.x / row_tiles % col_tiles * kDirectThreads + threadIdx.x;
+    const int group = blockIdx.x / row_tiles / col_tiles, first = group * filters + row0;
 
-    scalar_t sum[FILTERS] = {};
-    for (int first = 0; first < depth; first += STAGED) {
-        const int count = min(STAGED, depth - first);
-        if (first) __syncthreads();  // all are done with the taps before
-        for (int i = threadIdx.x; i < STAGED * FILTERS; i += PIXELS) {
-            const int tap = i % STAGED, row = row0 + i / STAGED;
-            weights[tap][i / STAGED] =
-                tap < count && row < filters ? w[uint32(group * filters + row) * depth + first + tap] : scalar_t(0);
-        }
-        if (threadIdx.x < count)
-            taps[threadIdx.x] = filter_tap(d, digits(first + threadIdx.x, d.r, d.s), 0);
-        __syncthreads();
-        for (int i = 0; i < count; ++i) {
-            const Tap at = taps[i];
-            const bool inside = uint32(col.h + at.h) < uint32(d.h) && uint32(col.w + at.w) < uint32(d.w);
-            const scalar_t value = inside ? x[col.offset + at.offset] : scalar_t(0);
-#pragma unroll
-            for (int f = 0; f < FILTERS; ++f) sum[f] += value * weights[i][f];
-        }
-    }
+    scalar_t sum[FILTERS];
+    conv_direct(tile, sum, w, first, depth, filters - row0, x, d.h, d.w, depth, d.r, d.s,
+                pixel_column(d, pixel, group * channels),
+                [&](const Digits& at, int k) { return filter_tap(d, at, k); });
     if (pixel >= pixels) return;
     scalar_t* const at = y + (pixel / pq * d.k * pq + pixel % pq);
 #pragma unroll
-    for (int f = 0; f < FILTERS; ++f) {
-        const int k = group * filters + row0 + f;
-        if (row0 + f < filters) at[k * pq] = finish(sum[f], b, k, relu);
-    }
+    for (int f = 0; f < FILTERS; ++f)
+        if (row0 + f < filters) at[(first + f) * pq] = finish(sum[f], b, first + f, relu);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_forward_depthwise(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
                          const scalar_t* __restrict__ b, scalar_t* __restrict__ y, Conv2dParams d, int relu) {
-    const uint32 pq = d.p * d.q, count = uint32(d.n) * d.k * pq;
+    const uint32 strips = ceil_div(d.p, STRIP), count = uint32(d.n) * d.k * strips * d.q;
     const int multiplier = d.k / d.groups;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
-        const uint32 plane = i / pq, rest = i % pq, n = plane / d.k;
-        const int k = plane % d.k;
-        const int h0 = int(rest / d.q) * d.stride_h - d.pad_top, w0 = int(rest % d.q) * d.stride_w - d.pad_left;
-        const scalar_t* const source = x + (n * d.c + k / multiplier) * d.h * d.w;
-        const scalar_t* const weight = w + uint32(k) * d.r * d.s;
-        scalar_t sum = 0;
+        const int q = i % d.q, p = i / d.q % strips * STRIP;
+        const uint32 plane = i / d.q / strips;
+        const int k = plane % d.k, channel = plane / d.k * d.c + k / multiplier;
+        scalar_t sum[STRIP] = {};
         for (int r = 0; r < d.r; ++r) {
-            const int h = h0 + r * d.dilation_h;
-            if (uint32(h) >= uint32(d.h)) continue;
+            const int h = p * d.stride_h - d.pad_top + r * d.dilation_h;
             for (int s = 0; s < d.s; ++s) {
-                const int column = w0 + s * d.dilation_w;
-                if (uint32(column) < uint32(d.w)) sum += source[h * d.w + column] * weight[r * d.s + s];
+                const int column = q * d.stride_w - d.pad_left + s * d.dilation_w;
+                if (uint32(column) >= uint32(d.w)) continue;
+                const scalar_t weight = w[(k * d.r + r) * d.s + s];
+#pragma unroll
+                for (int o = 0; o < STRIP; ++o) {
+                    const int row = h + o * d.stride_h;
+                    if (uint32(row) < uint32(d.h)) sum[o] += x[(channel * d.h + row) * d.w + column] * weight;
+                }
             }
         }
-        y[i] = finish(sum, b, k, relu);
+#pragma unroll
+        for (int o = 0; o < STRIP; ++o)
+            if (p + o < d.p) y[(plane * d.p + p + o) * d.q + q] = finish(sum[o], b, k, relu);
     }
 }

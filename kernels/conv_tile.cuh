@@ -93,6 +93,10 @@ DEVICE void count_up(Digits& at, const Digits& step, int middles, int lows) {
     }
 }
 
+DEVICE bool inside(const Tap& at, const Column& col, int height, int width) {
+    return uint32(col.h + at.h) < uint32(height) && uint32(col.w + at.w) < uint32(width);
+}
+
 // The thread's place: its i-th row (column) of the tile is tile_row(i) (tile_col(i)).
 DEVICE int tile_row(int i) {
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -119,7 +123,7 @@ DEVICE void multiply_tile(const ConvTile& tile, int buffer, scalar_t (&sum)[THRE
         for (int i = 0; i < THREAD_M; ++i)
 #pragma unroll
             for (int j = 0; j < THREAD_N; ++j)
-                sum[i][j] += a[i / kVector].v[i % kVector] * b[j / kVector].v[j % kVector];
+                sum[i][j] = fma(a[i / kVector].v[i % kVector], b[j / kVector].v[j % kVector], sum[i][j]);
     }
 }
 
@@ -162,9 +166,6 @@ DEVICE void conv_tile(ConvTile& tile, scalar_t (&sum)[THREAD_M][THREAD_N], const
         }
         tile.taps[buffer][t] = at;
     };
-    const auto inside = [&](const Tap& at, const Column& col) {
-        return uint32(col.h + at.h) < uint32(height) && uint32(col.w + at.w) < uint32(width);
-    };
     Pack<kVector> next_a[kPacksA], next_b[kPacksB];
     const auto load = [&](int buffer) {
         const Tap* const taps = tile.taps[buffer];
@@ -190,7 +191,7 @@ DEVICE void conv_tile(ConvTile& tile, scalar_t (&sum)[THREAD_M][THREAD_N], const
                 if (ALONG_K ? row >= TILE_N : k >= TILE_K) continue;
                 const Tap at = taps[k];
                 const Column place = ALONG_K ? tile.columns[row] : mine;
-                if (inside(at, place)) next_b[i] = load_pack<kVector>(source + (place.offset + at.offset));
+                if (inside(at, place, height, width)) next_b[i] = load_pack<kVector>(source + (place.offset + at.offset));
             }
         } else {
 #pragma unroll
@@ -198,7 +199,7 @@ DEVICE void conv_tile(ConvTile& tile, scalar_t (&sum)[THREAD_M][THREAD_N], const
                 const Tap at = taps[ALONG_K ? along_k : col_k + i * cols_k];
                 const Column place = ALONG_K ? tile.columns[row0 + i * rows_apart] : mine;
                 next_b[i / kVector].v[i % kVector] =
-                    inside(at, place) ? source[place.offset + at.offset] : scalar_t(0);
+                    inside(at, place, height, width) ? source[place.offset + at.offset] : scalar_t(0);
             }
         }
     };

@@ -46,6 +46,7 @@ _CHUNKS: Choices = dict.fromkeys(TYPES, (_macros(THREADS=256, VALUES=16),))
 _THREADS: Choices = dict.fromkeys(TYPES, (_macros(THREADS=256),))
 _PLAIN: Choices = dict.fromkeys(TYPES, (_macros(),))
 
+_DIRECT = ("conv2d_forward_direct", "conv2d_backward_input_direct")
 _TILED = ("conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight")
 
 # symbol -> type -> the macros that the host chooses among
@@ -54,6 +55,7 @@ VARIANTS: dict[str, Choices] = {
     "conv2d_forward_direct": dict.fromkeys(TYPES, (_macros(FILTERS=4), _macros(FILTERS=16))),
     "conv2d_backward_input": _CONVOLUTION,
     "conv2d_backward_weight": _CONVOLUTION,
+    "conv2d_backward_weight_direct": dict.fromkeys(TYPES, (_macros(FILTERS=1), _macros(FILTERS=4))),
     "linear_forward": _PRODUCT,
     "linear_backward_input": _PRODUCT,
     "linear_backward_weight": _PRODUCT,
@@ -132,4 +134,4 @@ def threads(symbol: str, macros: Macros) -> int:
     if "THREAD_M" in sizes and symbol in _TILED:
         tile = int(sizes["TILE_M"]) // int(sizes["THREAD_M"])
         return tile * (int(sizes["TILE_N"]) // int(sizes["THREAD_N"]))
-    return 128 if symbol == "conv2d_forward_direct" else 256
+    return 128 if symbol in _DIRECT else 256

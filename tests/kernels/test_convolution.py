@@ -4,17 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gpucnn.ops.base import Ops
 from gpucnn.ops.kernels import base, convolution
-from gpucnn.ops.kernels.base import SCALARS
-from gpucnn.ops.kernels.convolution import TILES, Tile, choose_tile, split
+from gpucnn.ops.kernels.convolution import TILES, Tile
 from gpucnn.ops.numpy_ops import NumpyOps
-from gpucnn.ops.shapes import Conv2dShape
 from gpucnn.runtime.emulator import EmulatorLauncher
-from gpucnn.runtime.registry import VARIANTS
+from tests.kernels.convolution_geometries import FEW, PACKED, SPLIT, TILED, Geometry
 from tests.kernels.devices import PoisonedOps, poisoned
 from tests.kernels.shifted import ShiftedOps, assert_same_bits, shifted
 from tests.ops.geometries import GEOMETRIES
@@ -22,57 +18,6 @@ from tests.ops.harness import normal
 from tests.ops.test_convolution import CHECKS
 from tests.oracles.convolution import Convolution
 from tests.oracles.tolerance import assert_close
-
-Geometry = tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]
-
-# More than DIRECT_CHANNELS channels a group, so that all three passes multiply tiles.
-TILED: dict[str, Geometry] = {
-    "less_than_a_tile": ((2, 5, 4, 5), (6, 5, 3, 3), {"padding": 1}),
-    "one_more_filter_than_a_tile": ((1, 6, 5, 5), (33, 6, 2, 2), {}),
-    "one_more_channel_than_a_tile": ((1, 33, 4, 4), (5, 33, 2, 2), {"padding": 1}),
-    "one_more_pixel_than_a_tile": ((1, 5, 5, 13), (3, 5, 1, 1), {}),
-    "tile_over_two_images": ((3, 8, 6, 7), (4, 8, 3, 3), {"padding": 1}),
-    "depth_of_whole_tiles": ((1, 8, 5, 4), (8, 8, 1, 1), {}),
-    "depth_of_one_tap": ((2, 5, 9, 9), (1, 5, 1, 1), {"stride": 2}),
-    "stride_2": ((2, 7, 9, 8), (9, 7, 3, 3), {"stride": 2, "padding": 1}),
-    "stride_3": ((1, 6, 11, 10), (7, 6, 3, 3), {"stride": 3, "padding": 2}),
-    "stride_over_kernel": ((2, 5, 9, 8), (6, 5, 2, 2), {"stride": 3}),
-    "dilation": ((1, 6, 9, 9), (5, 6, 3, 3), {"dilation": (2, 3), "padding": 2}),
-    "dilation_and_stride": ((1, 5, 11, 10), (6, 5, 3, 3), {"dilation": 2, "stride": (4, 2)}),
-    "groups": ((2, 12, 5, 5), (14, 6, 3, 3), {"groups": 2, "padding": 1}),
-    "groups_over_tiles": ((1, 10, 4, 4), (66, 5, 2, 2), {"groups": 2, "stride": 2}),
-    "padding_over_kernel": ((1, 5, 3, 4), (6, 5, 2, 2), {"padding": ((3, 0), (1, 4))}),
-    "batch_0": ((0, 6, 5, 5), (7, 6, 3, 3), {}),
-}
-# Whole packs of 16 bytes in the operands' or the result's rows, and cases that only look like it.
-PACKED: dict[str, Geometry] = {
-    "packs_everywhere": ((3, 8, 4, 6), (12, 8, 1, 1), {}),
-    "packs_in_groups": ((2, 16, 6, 6), (24, 8, 1, 1), {"groups": 2}),
-    "packs_over_tiles": ((2, 40, 4, 10), (36, 40, 1, 1), {}),
-    "packs_of_weights": ((1, 8, 5, 5), (6, 8, 3, 3), {"padding": 1}),
-    "packs_of_pixels": ((2, 5, 4, 8), (6, 5, 3, 3), {"padding": 1}),
-    "packs_but_padded": ((2, 8, 4, 4), (8, 8, 1, 1), {"padding": 1}),
-    "packs_but_over_rows": ((2, 8, 4, 6), (8, 8, 1, 1), {"padding": ((1, 1), (0, 0))}),
-    "packs_but_moved": ((2, 8, 4, 4), (8, 8, 1, 1), {"stride": 2, "padding": ((0, 3), (0, 3))}),
-    "packs_but_strided": ((2, 8, 8, 8), (8, 8, 1, 1), {"stride": 2}),
-    "pairs_alone": ((2, 6, 3, 6), (6, 6, 1, 1), {}),
-}
-# The other kernels: few channels a group (with more taps than are staged), depthwise.
-FEW: dict[str, Geometry] = {
-    "direct_17_filters": ((1, 3, 13, 12), (17, 3, 3, 3), {"padding": 1}),
-    "direct_36_taps": ((2, 4, 7, 6), (5, 4, 3, 3), {"stride": 2, "padding": 1}),
-    "direct_98_taps": ((1, 2, 9, 9), (3, 2, 7, 7), {"padding": 3}),
-    "direct_groups": ((1, 6, 12, 12), (10, 3, 3, 3), {"groups": 2, "dilation": 2}),
-    "depthwise_5x5": ((2, 4, 9, 7), (4, 1, 5, 5), {"groups": 4, "padding": 2}),
-    "depthwise_multiplier_2": ((1, 3, 9, 9), (6, 1, 3, 3), {"groups": 3, "stride": 2}),
-    "depthwise_dilated": ((1, 3, 12, 9), (3, 1, 3, 2), {"groups": 3, "dilation": 2, "stride": 3}),
-}
-# Enough pixels that the sums over them are split, the last slice shorter than the others.
-SPLIT: dict[str, Geometry] = {
-    "split_3": ((3, 5, 12, 13), (6, 5, 1, 1), {}),
-    "split_groups": ((5, 10, 9, 9), (4, 5, 2, 2), {"groups": 2, "padding": 1}),
-    "split_depthwise": ((3, 2, 30, 29), (4, 1, 2, 2), {"groups": 2}),
-}
 
 
 class Reference(Convolution):
@@ -248,61 +193,6 @@ def test_phases_are_the_convolution_of_the_dilated_delta(dtype: str, name: str) 
     assert_close(dx, expected, terms=w[:, 0].size, magnitude=magnitude, what="dx")
 
 
-@given(
-    total=st.integers(0, 2**31 - 1),
-    blocks=st.integers(1, 10**6),
-    quantum=st.sampled_from([128, 1024]),
-    part=st.integers(4, 2**31),
-)
-def test_slices_cover_the_sum_once(total: int, blocks: int, quantum: int, part: int) -> None:
-    slices, length = split(total, blocks, quantum, part)
-    assert slices >= 1
-    assert length >= 1
-    assert (slices - 1) * length < max(1, total) <= max(1, slices * length)
-    assert slices == 1 or slices * part <= convolution.WORKSPACE_BYTES
-    assert slices == 1 or length >= quantum
-
-
-def test_the_workspace_of_the_benchmarks_is_bounded_and_fills_the_gpu() -> None:
-    """(64, 64, 56, 56) → 64 3x3: five tiles of dw alone would leave the GPU idle."""
-    shape = Conv2dShape.of((64, 64, 56, 56), (64, 64, 3, 3), padding=1)
-    tile = choose_tile("float32", 64, 576, 1, split=True)
-    blocks = tile.blocks(64, 576)
-    slices, _ = split(shape.n * shape.p * shape.q, blocks, 128, 64 * 576 * 4)
-    assert slices * blocks >= convolution.MULTIPROCESSORS
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "tile"),
-    [
-        (256, 131072, (128, 128)),
-        (64, 200704, (64, 128)),
-        # 130 blocks, one a multiprocessor: half as many twice as large would take longer.
-        (64, 130 * 64, (64, 64)),
-        # All blocks run at once whatever their size: the smallest is done first.
-        (40, 900, (32, 64)),
-    ],
-)
-def test_the_tile_follows_from_the_shape(rows: int, columns: int, tile: tuple[int, int]) -> None:
-    chosen = choose_tile("float32", rows, columns, 1)
-    assert (chosen.m, chosen.n) == tile
-
-
-@pytest.mark.parametrize("symbol", sorted(name for name in VARIANTS if "conv2d" in name))
-def test_the_registry_has_what_is_launched(symbol: str) -> None:
-    """What is built ahead, reported and held to the budget is what the host chooses among."""
-    for dtype, scalar in SCALARS.items():
-        chosen = macros_of(symbol, dtype)
-        listed = [tuple((n, int(v)) for n, v in macros) for macros in VARIANTS[symbol][scalar]]
-        assert listed == chosen
-
-
-def macros_of(symbol: str, dtype: str) -> list[tuple[tuple[str, int], ...]]:
-    if symbol == "conv2d_forward_direct":
-        return [(("FILTERS", filters),) for filters in (4, 16)]
-    return [tile.macros for tile in TILES[dtype]]
-
-
 def test_which_kernel_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     launched: list[str] = []
     monkeypatch.setattr(
@@ -318,9 +208,14 @@ def test_which_kernel_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     passes(poisoned(), SPLIT["split_depthwise"], "float32")
     assert launched == [
         "conv2d_forward_depthwise", "conv2d_backward_input_depthwise",
-        "conv2d_backward_weight_depthwise", "conv2d_backward_weight_reduce",
+        "conv2d_backward_weight_direct", "conv2d_backward_weight_reduce",
         "conv2d_backward_bias", "conv2d_backward_bias_reduce",
     ]  # fmt: skip
     launched.clear()
     passes(poisoned(), FEW["direct_groups"], "float32")
-    assert launched[0] == "conv2d_forward_direct"
+    assert launched[:3] == [
+        "conv2d_forward_direct", "conv2d_backward_input_direct", "conv2d_backward_weight_direct",
+    ]  # fmt: skip
+    launched.clear()
+    passes(poisoned(), FEW["direct_17_filters"], "float32")
+    assert launched[2] == "conv2d_backward_weight"

@@ -5,6 +5,7 @@ the same bits on every device.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from typing import Any
 
@@ -18,11 +19,15 @@ WORKSPACE_BYTES = 32 * 2**20
 """Most memory for partial sums: they stay in a large GPU's L2."""
 
 DIRECT_CHANNELS = 4
-"""Channels of a group up to which conv2d_forward_direct computes."""
-DIRECT_PIXELS = 128
-"""PIXELS of conv2d_forward.cu."""
-DEPTHWISE_TAPS = 9
+"""Channels of a group up to which the direct kernels compute: a tile would be mostly empty."""
+DIRECT_FILTERS = 8
+"""Filters of a group up to which conv2d_backward_weight_direct does, with so few channels."""
+DIRECT_COLUMNS = 128
+"""Columns of a block of conv_direct.cuh."""
+DIRECT_TAPS = 9
 """TAPS of conv2d_backward_weight.cu."""
+STRIP = 4
+"""STRIP of conv2d_forward.cu and conv2d_backward_input.cu."""
 SLICE_TILES = 16
 """Fewest tiles of depth in a slice of a split sum: fewer would not pay for writing it."""
 
@@ -84,16 +89,23 @@ def choose_tile(dtype: str, rows: int, columns: int, products: int, *, split: bo
     return min(TILES[dtype], key=time)
 
 
+@cache
 def split(total: int, blocks: int, quantum: int, bytes_a_part: int) -> tuple[int, int]:
     """(slices, slice): a sum of `total` terms in slices for `blocks` blocks each.
 
-    Enough slices for 1.5 blocks a multiprocessor, none shorter than `quantum`, and no more than the
-    workspace holds. One empty slice where there is nothing to sum.
+    Up to some two blocks a multiprocessor, as many as are resident at once, none shorter than
+    `quantum`, and no more than the workspace holds. Of these numbers the one that leaves the
+    busiest multiprocessor least to do. One empty slice where there is nothing to sum.
     """
-    slices = min(
-        ceil(1.5 * MULTIPROCESSORS / blocks), total // quantum, WORKSPACE_BYTES // bytes_a_part
+    most = min(
+        ceil(2 * MULTIPROCESSORS / blocks), total // quantum, WORKSPACE_BYTES // bytes_a_part
     )
-    length = ceil(total / max(1, slices))
+
+    def time(slices: int) -> float:
+        return ceil(slices * blocks / MULTIPROCESSORS) / slices
+
+    slices = min(range(most, 0, -1), key=time, default=1)
+    length = ceil(total / slices)
     # Whole quanta but for the last slice; rounding up may need fewer slices.
     length = max(1, min(total, -(-length // 8) * 8))
     return max(1, ceil(total / length)), length
@@ -126,14 +138,15 @@ class KernelConvolution(KernelArrayOps, ConvolutionOps):
         args = [x, w, b, y, params(shape), relu]
         filters, pixels = shape.k // shape.groups, shape.n * shape.p * shape.q
         if depthwise(shape):
+            strips = shape.n * shape.k * -(-shape.p // STRIP) * shape.q
             self._launch_elements(
-                "conv2d_forward", y.size, args, dtype=x.dtype, symbol="conv2d_forward_depthwise"
+                "conv2d_forward", strips, args, dtype=x.dtype, symbol="conv2d_forward_depthwise"
             )
         elif shape.c // shape.groups <= DIRECT_CHANNELS:
             a_thread = 4 if filters <= 4 else 16
-            blocks = shape.groups * -(-filters // a_thread) * -(-pixels // DIRECT_PIXELS)
+            blocks = shape.groups * -(-filters // a_thread) * -(-pixels // DIRECT_COLUMNS)
             self._launch(
-                "conv2d_forward", (blocks, 1, 1), (DIRECT_PIXELS, 1, 1), args, dtype=x.dtype,
+                "conv2d_forward", (blocks, 1, 1), (DIRECT_COLUMNS, 1, 1), args, dtype=x.dtype,
                 symbol="conv2d_forward_direct", macros=[("FILTERS", a_thread)],
             )  # fmt: skip
         else:
@@ -145,38 +158,49 @@ class KernelConvolution(KernelArrayOps, ConvolutionOps):
     def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
         dx = self.empty(shape.x_shape, dy.dtype)
         args = [dy, w, dx, params(shape)]
-        if depthwise(shape):
-            self._launch_elements(
-                "conv2d_backward_input", dx.size, args, dtype=dy.dtype,
-                symbol="conv2d_backward_input_depthwise",
-            )  # fmt: skip
-            return dx
         channels = shape.c // shape.groups
         high, wide = min(shape.stride[0], shape.h), min(shape.stride[1], shape.w)
-        columns = shape.n * -(-shape.h // high) * -(-shape.w // wide)
+        most = -(-shape.h // high)  # rows of the largest phase
+        columns = shape.n * most * -(-shape.w // wide)
         products = shape.groups * high * wide
-        tile = choose_tile(dy.dtype.name, channels, columns, products)
-        blocks = products * tile.blocks(channels, columns)
-        self._launch_tiles("conv2d_backward_input", tile, blocks, args, dy.dtype)
+        if depthwise(shape):
+            strips = shape.n * shape.c * -(-most // STRIP) * high * shape.w
+            self._launch_elements(
+                "conv2d_backward_input", strips, args, dtype=dy.dtype,
+                symbol="conv2d_backward_input_depthwise",
+            )  # fmt: skip
+        elif channels <= DIRECT_CHANNELS:
+            blocks = products * -(-columns // DIRECT_COLUMNS)
+            self._launch(
+                "conv2d_backward_input", (blocks, 1, 1), (DIRECT_COLUMNS, 1, 1), args,
+                dtype=dy.dtype, symbol="conv2d_backward_input_direct",
+            )  # fmt: skip
+        else:
+            tile = choose_tile(dy.dtype.name, channels, columns, products)
+            blocks = products * tile.blocks(channels, columns)
+            self._launch_tiles("conv2d_backward_input", tile, blocks, args, dy.dtype)
         return dx
 
     def _conv2d_backward_weight(self, shape: Conv2dShape, dy: Array, x: Array) -> Array:
         dw = self.empty(shape.w_shape, dy.dtype)
         pixels, one_part = shape.n * shape.p * shape.q, dw.size * dy.dtype.itemsize
         filters, depth = shape.k // shape.groups, dw.size // shape.k
-        tile = None
-        if depthwise(shape):
-            blocks, quantum = shape.k * -(-depth // DEPTHWISE_TAPS), 4 * THREADS
+        direct = shape.c // shape.groups <= DIRECT_CHANNELS and filters <= DIRECT_FILTERS
+        a_thread = 1 if filters == 1 else 4
+        if direct:
+            blocks = shape.groups * -(-filters // a_thread) * -(-depth // DIRECT_TAPS)
+            quantum = 4 * THREADS
         else:
             tile = choose_tile(dy.dtype.name, filters, depth, shape.groups, split=True)
             blocks, quantum = shape.groups * tile.blocks(filters, depth), SLICE_TILES * tile.k
         slices, length = split(pixels, blocks, quantum, one_part)
         parts = dw if slices == 1 else self.empty((slices, *shape.w_shape), dy.dtype)
         args = [dy, x, parts, params(shape), length]
-        if tile is None:
+        if direct:
             self._launch(
                 "conv2d_backward_weight", (slices * blocks, 1, 1), (THREADS, 1, 1), args,
-                dtype=dy.dtype, symbol="conv2d_backward_weight_depthwise",
+                dtype=dy.dtype, symbol="conv2d_backward_weight_direct",
+                macros=[("FILTERS", a_thread)],
             )  # fmt: skip
         else:
             self._launch_tiles("conv2d_backward_weight", tile, slices * blocks, args, dy.dtype)

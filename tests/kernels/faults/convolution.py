@@ -1,22 +1,20 @@
-"""Faults of the convolutions' kernels."""
+"""Faults of the convolutions' tiles, and of the kernels that multiply them."""
 
 from collections.abc import Callable
 
 from gpucnn.ops.base import Ops
 from tests.kernels import test_convolution as kernels
+from tests.kernels.convolution_geometries import FEW, PACKED, SPLIT, TILED
 from tests.kernels.faults import Fault
 
-Change = tuple[str, str, str, Callable[[Ops], None]]
+Check = Callable[[Ops], None]
+Change = tuple[str, str, str, Check] | tuple[str, str, str, Check, str]
 
 
 def on(name: str) -> Callable[[Ops], None]:
     """All three passes of a geometry."""
-    geometry = (kernels.TILED | kernels.PACKED | kernels.FEW | kernels.SPLIT)[name]
+    geometry = (TILED | PACKED | FEW | SPLIT)[name]
     return lambda ops: kernels.check_all(ops, geometry)
-
-
-def bias(*shape: int) -> Callable[[Ops], None]:
-    return lambda ops: kernels.check_bias(ops, shape)
 
 
 def faults(kernel: str, *changes: Change) -> list[Fault]:
@@ -75,7 +73,13 @@ FAULTS = [
             on("less_than_a_tile"),
             "memcheck",
         ),
-        ("a pack from padded rows", "d.p == d.h && ", "", on("packs_but_over_rows"), "memcheck"),
+        (
+            "a pack from padded rows",
+            "d.p == d.h && ",
+            "",
+            on("packs_but_over_rows"),
+            "memcheck",
+        ),
         (
             "packs of planes that are no multiple",
             "d.p * d.q % kVector == 0",
@@ -149,28 +153,13 @@ FAULTS = [
         ),
         ("bias of the first filter", "sum += b[k]", "sum += b[0]", on("groups")),
         ("relu where there is none", "relu && sum", "!relu && sum", on("less_than_a_tile")),
-        (
-            "no barrier before the next weights",
-            "if (first) __syncthreads();",
-            "",
-            on("direct_98_taps"),
-            "racecheck",
-        ),
-        (
-            "a tap not staged",
-            "threadIdx.x < count)\n            taps",
-            "threadIdx.x + 1 < count)\n            taps",
-            on("direct_36_taps"),
-            "initcheck",
-        ),
-        ("channel of another filter", "k / multiplier", "k % d.c", on("depthwise_multiplier_2")),
     ),
     *faults(
         "conv2d_backward_input",
         (
             "kernel not turned",
-            "(at.high * d.p + h) * d.q + q, h, q,",
-            "(at.high * d.p - h) * d.q - q, -h, -q,",
+            "(at.high * d.p + h) * d.q + w, h, w,",
+            "(at.high * d.p - h) * d.q - w, -h, -w,",
             on("less_than_a_tile"),
         ),
         (
@@ -203,15 +192,9 @@ FAULTS = [
         ),
         (
             "rows of the output from 0 on",
-            "h = v.origin + cell.i",
+            "h = work.v.origin + cell.i",
             "h = cell.i",
             on("stride_3"),
-        ),
-        (
-            "one filter a channel",
-            "k < (c + 1) * multiplier",
-            "k < c * multiplier + 1",
-            on("depthwise_multiplier_2"),
         ),
     ),
     *faults(
@@ -256,24 +239,5 @@ FAULTS = [
             "memcheck",
         ),
         ("stride left out", "at.middle * d.stride_h", "at.middle", on("stride_2")),
-        (
-            "threads that share pixels",
-            "pixel += DEPTHWISE_THREADS",
-            "pixel += DEPTHWISE_THREADS - 1",
-            on("split_depthwise"),
-        ),
-    ),
-    *faults(
-        "conv2d_backward_bias",
-        ("the next image not reached", "            ++image;\n", "", bias(3, 2, 27, 29)),
-        ("one image a step", "images = THREADS / pixels", "images = 1", bias(300, 3, 1, 1)),
-        ("slices overlap", "min(first + slice,", "min(first + slice + 1,", bias(3, 2, 27, 29)),
-        ("sums of single threads", "sum = block_sum(sum, scratch);", "", bias(9, 3, 16, 16)),
-        (
-            "the first part alone",
-            "sum += parts[uint32(slice) * k + i]",
-            "sum = parts[i]",
-            bias(3, 2, 27, 29),
-        ),
     ),
 ]

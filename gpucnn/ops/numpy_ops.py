@@ -1,6 +1,5 @@
 """The `cpu` device: the Ops contract on NumPy and its BLAS."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from gpucnn.ops.cpu.dropout import CpuDropout
 from gpucnn.ops.cpu.elementwise import CpuElementwise
 from gpucnn.ops.cpu.pooling import CpuPooling
 from gpucnn.ops.cpu.updates import CpuUpdates
+from gpucnn.runtime.memory import HostMemory
 
 
 class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout, CpuUpdates, Ops):
@@ -22,6 +22,7 @@ class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout,
     """
 
     name = "cpu"
+    memory = HostMemory()
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
         return np.require(a, dtype, "C")
@@ -29,10 +30,10 @@ class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout,
     def to_numpy(self, a: Array) -> Any:
         return np.asarray(a)
 
-    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+    def _empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return np.empty(shape, dtype)
 
-    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
+    def _zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return np.zeros(shape, dtype)
 
     def synchronize(self) -> None:

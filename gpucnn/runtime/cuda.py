@@ -26,6 +26,7 @@ from gpucnn.runtime.cuda_checks import (
     keep_in_memory,
 )
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
+from gpucnn.runtime.memory import CudaMemory
 
 OPTIONS = ("-std=c++17",)
 """NVRTC's options besides the macros; CuPy adds -arch of the device and -ftz=true."""
@@ -58,6 +59,7 @@ class CudaLauncher(Launcher):
                 f"device {self.name!r} is not available: {error}; or use --device cpu"
             ) from error
         self.xp = _Arrays(self._cupy, self.device, self.name)
+        self.memory = CudaMemory(self._cupy, self.xp, self.device.id)
         self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._functions: dict[Kernel, Any] = {}
 

@@ -23,6 +23,7 @@ from gpucnn.runtime.emulator_checked import (
     Launch,
     RawFinding,
     RawMetric,
+    TrackedMemory,
     TrackedNumpy,
     arrays_of,
     regions_of,
@@ -30,6 +31,7 @@ from gpucnn.runtime.emulator_checked import (
 from gpucnn.runtime.emulator_report import Finding, KernelMetric, LineMetric, table
 from gpucnn.runtime.emulator_symbols import source_lines
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
+from gpucnn.runtime.memory import HostMemory
 
 # The scheduler's state is the library's own: one launch at a time.
 _ONE_LAUNCH = threading.Lock()
@@ -60,8 +62,9 @@ class EmulatorLauncher(Launcher):
         self._lines: Counter[tuple[tuple[str, str, str, str, int], str]] = Counter()
         self._kernels: Counter[tuple[str, str]] = Counter()
         self._tracked = TrackedNumpy()
+        self.memory = HostMemory()
         if checked:
-            self.xp = self._tracked
+            self.xp, self.memory = self._tracked, TrackedMemory(self._tracked)
 
     def synchronize(self) -> None:
         """A launch has finished when it returns."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from gpucnn.errors import DeviceError, KernelError, ShapeError
 from gpucnn.runtime.kernel import Kernel, KernelParameter
+from gpucnn.runtime.memory import Memory
 
 __all__ = ["Dim", "Kernel", "Launcher", "address"]
 
@@ -71,6 +72,8 @@ class Launcher(ABC):
     name: str
     xp: Any
     """The array module: numpy or cupy."""
+    memory: Memory
+    """What arenas take their blocks from."""
     max_shared_bytes = 227 * 1024
     """Most dynamic shared memory of a block: that of sm_90, unless the device knows better."""
 

@@ -23,7 +23,7 @@ class KernelArrayOps(ArrayOps):
 
     def __init__(self, launcher: Launcher):
         self.launcher = launcher
-        self.name = launcher.name
+        self.name, self.memory = launcher.name, launcher.memory
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
         return self.launcher.xp.asarray(a, dtype=dtype, order="C")
@@ -31,11 +31,11 @@ class KernelArrayOps(ArrayOps):
     def to_numpy(self, a: Array) -> Any:
         return self.launcher.to_numpy(a)
 
-    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        return self.launcher.xp.empty(tuple(shape), dtype)
+    def _empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return self.launcher.xp.empty(shape, dtype)
 
-    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
-        return self.launcher.xp.zeros(tuple(shape), dtype)
+    def _zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return self.launcher.xp.zeros(shape, dtype)
 
     def synchronize(self) -> None:
         self.launcher.synchronize()

@@ -12,8 +12,9 @@ class ndarray:
     __array_priority__ = 100
     __hash__ = None
 
-    def __init__(self, host: np.ndarray) -> None:
-        self.host = host
+    def __init__(self, host: Any, dtype: Any = None, memptr: Any = None) -> None:
+        """An array around `host`, or, as CuPy's, of a shape at a place in memory."""
+        self.host = host if memptr is None else np.ndarray(host, dtype, memptr.mem.bytes)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides", "flags"):

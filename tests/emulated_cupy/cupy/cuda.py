@@ -1,5 +1,6 @@
 """Devices, events and errors of the CuPy without a GPU."""
 
+import ctypes
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +42,19 @@ class Device:
 
     def synchronize(self) -> None:
         """Launches have ended when they return."""
+
+
+class UnownedMemory:
+    def __init__(self, ptr: int, size: int, owner: Any, device_id: int) -> None:
+        # Every view of an array over the bytes keeps them, and so the owner.
+        self.bytes = (ctypes.c_ubyte * size).from_address(ptr)
+        self.bytes.owner = owner
+
+
+class MemoryPointer:
+    def __init__(self, mem: UnownedMemory, offset: int) -> None:
+        assert offset == 0
+        self.mem = mem
 
 
 class Event:

@@ -5,6 +5,8 @@
 // first values -= lr * lr_scale * weight_decay * values.
 //
 // values, grads, first, second, lr_scale  scalar_t (count); lr_scale null for 1
+// rates     scalar_t (lr, corrected_lr, correction2), read instead of the arguments of these names, or null
+// only_if   bool (): nothing is done where it is false; or null
 // corrected_lr = lr / (1 - beta1^t), rest1 = 1 - beta1, rest2 = 1 - beta2: formed on the host in float64
 // mapping   a grid-stride loop, neighbours on neighbours
 // launch    grid any, block any
@@ -14,10 +16,17 @@
 
 extern "C" __global__ void adam_update(scalar_t* __restrict__ values, const scalar_t* __restrict__ grads,
                                        scalar_t* __restrict__ first, scalar_t* __restrict__ second,
-                                       const scalar_t* __restrict__ lr_scale, scalar_t lr,
-                                       scalar_t corrected_lr, scalar_t beta1, scalar_t rest1, scalar_t beta2,
-                                       scalar_t rest2, scalar_t correction2, scalar_t eps,
-                                       scalar_t weight_decay, int decoupled, int count) {
+                                       const scalar_t* __restrict__ lr_scale,
+                                       const scalar_t* __restrict__ rates, const bool* __restrict__ only_if,
+                                       scalar_t lr, scalar_t corrected_lr, scalar_t correction2,
+                                       scalar_t beta1, scalar_t rest1, scalar_t beta2, scalar_t rest2,
+                                       scalar_t eps, scalar_t weight_decay, int decoupled, int count) {
+    if (only_if && !*only_if) return;
+    if (rates) {
+        lr = rates[0];
+        corrected_lr = rates[1];
+        correction2 = rates[2];
+    }
     const uint32 threads = gridDim.x * blockDim.x;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += threads) {
         scalar_t value = values[i], grad = grads[i];

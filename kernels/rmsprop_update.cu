@@ -5,6 +5,8 @@
 //
 // values, grads, second, velocity, lr_scale  scalar_t (count); velocity null without momentum,
 //           lr_scale null for 1
+// rates     scalar_t (lr), read instead of the argument of this name, or null
+// only_if   bool (): nothing is done where it is false; or null
 // rest = 1 - alpha, formed on the host in float64
 // mapping   a grid-stride loop, neighbours on neighbours
 // launch    grid any, block any
@@ -14,9 +16,13 @@
 
 extern "C" __global__ void rmsprop_update(scalar_t* __restrict__ values, const scalar_t* __restrict__ grads,
                                           scalar_t* __restrict__ second, scalar_t* __restrict__ velocity,
-                                          const scalar_t* __restrict__ lr_scale, scalar_t lr, scalar_t alpha,
+                                          const scalar_t* __restrict__ lr_scale,
+                                          const scalar_t* __restrict__ rates,
+                                          const bool* __restrict__ only_if, scalar_t lr, scalar_t alpha,
                                           scalar_t rest, scalar_t eps, scalar_t momentum,
                                           scalar_t weight_decay, int count) {
+    if (only_if && !*only_if) return;
+    if (rates) lr = rates[0];
     const uint32 threads = gridDim.x * blockDim.x;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += threads) {
         const scalar_t value = values[i];

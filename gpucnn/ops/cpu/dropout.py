@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from gpucnn.ops.contract.arrays import Array
-from gpucnn.ops.contract.dropout import DropoutOps
+from gpucnn.ops.contract.dropout import DropoutOps, Step
 from gpucnn.ops.cpu import philox
 from gpucnn.ops.cpu.base import CpuArrayOps, Scratch
 
@@ -15,18 +15,18 @@ class CpuDropout(CpuArrayOps, DropoutOps):
     """The dropout family on NumPy."""
 
     def _dropout_forward(
-        self, x: Array, rate: float, seed: int, layer: int, step: int
+        self, x: Array, rate: float, seed: int, layer: int, step: Step
     ) -> tuple[Array, Array]:
         return self._masked(x, self._kept(x.shape, rate, seed, layer, step), rate)
 
     def _dropout2d_forward(
-        self, x: Array, rate: float, seed: int, layer: int, step: int
+        self, x: Array, rate: float, seed: int, layer: int, step: Step
     ) -> tuple[Array, Array]:
         kept = self._kept((*x.shape[:2], 1, 1), rate, seed, layer, step)
         return self._masked(x, kept, rate)
 
     def _drop_block2d_forward(
-        self, x: Array, rate: float, seed: int, layer: int, step: int, block_size: int
+        self, x: Array, rate: float, seed: int, layer: int, step: Step, block_size: int
     ) -> tuple[Array, Array]:
         n, c, h, w = x.shape
         corners = (n, c, h + block_size - 1, w + block_size - 1)
@@ -46,9 +46,9 @@ class CpuDropout(CpuArrayOps, DropoutOps):
     def _dropout_backward(self, dy: Array, mask: Array) -> Array:
         return np.multiply(dy, mask, out=self.empty(dy.shape, dy.dtype))
 
-    def _kept(self, shape: Sequence[int], rate: float, seed: int, layer: int, step: int) -> Array:
+    def _kept(self, shape: Sequence[int], rate: float, seed: int, layer: int, step: Step) -> Array:
         """bool of `shape`: keep iff draw >= floor(rate·2³²)."""
-        count, threshold = prod(shape), np.uint64(int(rate * 2**32))
+        count, threshold, step = prod(shape), np.uint64(int(rate * 2**32)), int(step)
         kept = self.empty((-(-count // 4), 4), bool)
 
         def body(low: int, high: int, take: Scratch) -> None:

@@ -6,6 +6,7 @@ from math import inf, sqrt
 import numpy as np
 
 from gpucnn.ops.contract.arrays import Array
+from gpucnn.ops.contract.rates import Rates
 from gpucnn.ops.contract.updates import UpdateOps
 from gpucnn.ops.cpu.base import CpuArrayOps, Scratch
 
@@ -18,12 +19,17 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         values: Array,
         grads: Array,
         velocity: Array | None,
-        lr: float,
+        rates: Rates,
         momentum: float,
         nesterov: bool,
         weight_decay: float,
         lr_scale: Array | None,
+        only_if: Array | None,
     ) -> None:
+        if _left_out(only_if):
+            return
+        (lr,) = rates
+
         def body(take: Scratch, values: Array, grads: Array, velocity: Array, scale: Array) -> None:
             term, ahead = take.like(values), take.like(values)
             step = _decayed(grads, values, weight_decay, take)
@@ -44,15 +50,19 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         grads: Array,
         first: Array,
         second: Array,
-        lr: float,
-        step: int,
+        rates: Rates,
         beta1: float,
         beta2: float,
         eps: float,
         weight_decay: float,
         decoupled: bool,
         lr_scale: Array | None,
+        only_if: Array | None,
     ) -> None:
+        if _left_out(only_if):
+            return
+        lr, corrected_lr, correction2 = rates
+
         def body(
             take: Scratch, values: Array, grads: Array, first: Array, second: Array, scale: Array
         ) -> None:
@@ -65,10 +75,10 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
             first *= beta1
             first += np.multiply(grads, 1 - beta1, out=term)
             _add_squares(second, grads, beta2, term)
-            np.sqrt(np.divide(second, 1 - beta2**step, out=root), out=root)
+            np.sqrt(np.divide(second, correction2, out=root), out=root)
             root += eps
             ratio = np.divide(first, root, out=root)
-            _apply(values, ratio, lr / (1 - beta1**step), scale, term)
+            _apply(values, ratio, corrected_lr, scale, term)
 
         self._each(body, values, grads, first, second, lr_scale)
 
@@ -78,13 +88,18 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         grads: Array,
         second: Array,
         velocity: Array | None,
-        lr: float,
+        rates: Rates,
         alpha: float,
         eps: float,
         momentum: float,
         weight_decay: float,
         lr_scale: Array | None,
+        only_if: Array | None,
     ) -> None:
+        if _left_out(only_if):
+            return
+        (lr,) = rates
+
         def body(
             take: Scratch, values: Array, grads: Array, second: Array, velocity: Array, scale: Array
         ) -> None:
@@ -102,10 +117,16 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
 
         self._each(body, values, grads, second, velocity, lr_scale)
 
-    def _ema_update(self, average: Array, values: Array, decay: float) -> None:
+    def _ema_update(
+        self, average: Array, values: Array, rates: Rates, only_if: Array | None
+    ) -> None:
+        if _left_out(only_if):
+            return
+        decay, rest = rates
+
         def body(take: Scratch, average: Array, values: Array) -> None:
             average *= decay
-            average += np.multiply(values, 1 - decay, out=take.like(values))
+            average += np.multiply(values, rest, out=take.like(values))
 
         self._each(body, average, values)
 
@@ -134,14 +155,17 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         parts = self._reduced(a.size, a.size, (), a.dtype, body, scratch=a.itemsize)
         return np.max(parts, initial=0, out=self.empty((), a.dtype))
 
-    def _all_finite(self, a: Array) -> Array:
+    def _all_finite(self, a: Array, also: Array | None) -> Array:
         flat = a.reshape(-1)
 
         def body(out: Array, low: int, high: int, take: Scratch) -> None:
             np.all(np.isfinite(flat[low:high], out=take(high - low, bool)), out=out)
 
         parts = self._reduced(a.size, a.size, (), bool, body, scratch=1)
-        return np.all(parts, out=self.empty((), bool))
+        finite = np.all(parts, out=self.empty((), bool))
+        if also is not None:
+            finite &= np.isfinite(also)
+        return finite
 
     def _each(self, body: Callable[..., None], *arenas: Array | None) -> None:
         """body(scratch, *parts) for matching parts of the arenas, of which some may be None."""
@@ -152,6 +176,10 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
             body(take, *(None if a is None else a[low:high] for a in arenas))
 
         self._over(like.size, like.size, part, scratch=3 * like.itemsize)
+
+
+def _left_out(only_if: Array | None) -> bool:
+    return only_if is not None and not only_if
 
 
 def _decayed(grads: Array, values: Array, weight_decay: float, take: Scratch) -> Array:

@@ -111,7 +111,8 @@ def _window(a: Arguments, x_shape: Any) -> Pool2dShape:
 
 
 def _max_pool2d_backward(a: Arguments, dx: Any) -> Work:
-    return Work(count(a["dy"]), nbytes(a["dy"], a["argmax"], dx))
+    flops = count(a["dy"]) * (1 if a["relu_y"] is None else 2)
+    return Work(flops, nbytes(a["dy"], a["argmax"], a["relu_y"], dx))
 
 
 def _linear_forward(a: Arguments, y: Any) -> Work:
@@ -131,13 +132,21 @@ def _batch_norm2d_forward(a: Arguments, out: Any) -> Work:
     written = nbytes(*statistics) if a["train"] else 0
     read = nbytes(x, a["gamma"], a["beta"]) + (0 if a["train"] else nbytes(*statistics))
     # In training the running statistics are read as well as written.
-    return Work((6 if a["train"] else 2) * count(x), read + 2 * written + nbytes(out[0]))
+    extra = (a["residual"] is not None) + (a["activation"] is not None)
+    flops = ((6 if a["train"] else 2) + extra) * count(x)
+    return Work(flops, read + 2 * written + nbytes(a["residual"], out[0]))
 
 
 def _batch_norm2d_backward(a: Arguments, out: Any) -> Work:
-    """The sums 5, dx 4; dy and x are read, both of one shape."""
-    dy = a["dy"]
-    return Work(9 * count(dy), 2 * nbytes(dy) + nbytes(a["gamma"], out))
+    """The sums 5, dx 4, ReLU 1; dy and x are read, behind a residual and ReLU y too, all alike.
+
+    The gradient of a residual without ReLU is dy itself.
+    """
+    dy, saved = a["dy"], a["saved"]
+    _, _, _, residual, relu = saved
+    flops = (9 + relu) * count(dy)
+    moved = 2 * nbytes(dy) + nbytes(a["gamma"], out[:3])
+    return Work(flops, moved + 2 * nbytes(dy) * (residual and relu))
 
 
 def _update(flops: Callable[[Arguments], int], *written: str) -> Rule:

@@ -134,7 +134,9 @@ class PaddingWins(NumpyOps):
 class ScatterThatOverwrites(NumpyOps):
     """Overlapping windows: the last dy stays alone."""
 
-    def _max_pool2d_backward(self, shape: Pool2dShape, dy: Array, argmax: Array) -> Array:
+    def _max_pool2d_backward(
+        self, shape: Pool2dShape, dy: Array, argmax: Array, relu_y: Array | None
+    ) -> Array:
         dx = np.zeros(shape.x_shape, dy.dtype)
         for n, c, p, q in np.ndindex(*shape.y_shape):
             r, s = divmod(int(argmax[n, c, p, q]), shape.kernel[1])
@@ -225,10 +227,10 @@ class BiasedRunningVariance(NumpyOps):
 
     def _batch_norm2d_forward(
         self, x: Array, gamma: Array, beta: Array, mean: Array, var: Array, train: bool,
-        momentum: float, eps: float,
+        momentum: float, *rest: Any,
     ) -> tuple[Array, Any]:  # fmt: skip
         before = var.copy()
-        result = super()._batch_norm2d_forward(x, gamma, beta, mean, var, train, momentum, eps)
+        result = super()._batch_norm2d_forward(x, gamma, beta, mean, var, train, momentum, *rest)
         count = x.size // x.shape[1]
         kept = (1 - momentum) * before
         var[...] = kept + (var - kept) * ((count - 1) / count)

@@ -8,15 +8,18 @@ from gpucnn.errors import DataError
 from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.dense import DenseOps
 from gpucnn.ops.cpu import parallel
+from gpucnn.ops.cpu.select import zero_where
 
 
 class BatchNormSaved(NamedTuple):
-    """What batch norm's backward needs: the input and its statistics (C, 1, 1)."""
+    """What batch norm's backward needs: the input, its statistics (C, 1, 1), and behind ReLU y."""
 
     x: Array
     mean: Array
     inverse_std: Array
     train: bool
+    y: Array | None
+    residual: bool
 
 
 class CpuDense(DenseOps):
@@ -56,6 +59,8 @@ class CpuDense(DenseOps):
         train: bool,
         momentum: float,
         eps: float,
+        residual: Array | None,
+        relu: bool,
     ) -> tuple[Array, Any]:
         mean, var = running_mean, running_var
         values = x.size // x.shape[1]
@@ -64,8 +69,11 @@ class CpuDense(DenseOps):
             _blend(running_mean, mean, momentum)
             _blend(running_var, var * (values / (values - 1)), momentum)
         inverse_std = (1 / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
-        saved = BatchNormSaved(x, np.array(mean)[:, None, None], inverse_std[:, None, None], train)
         y = np.empty_like(x)
+        saved = BatchNormSaved(
+            x, np.array(mean)[:, None, None], inverse_std[:, None, None], train,
+            y if relu else None, residual is not None,
+        )  # fmt: skip
         scale, shift = gamma[:, None, None] * saved.inverse_std, beta[:, None, None]
 
         def body(low: int, high: int) -> None:
@@ -73,24 +81,32 @@ class CpuDense(DenseOps):
             np.subtract(x[low:high], saved.mean, out=part)
             part *= scale
             part += shift
+            if residual is not None:
+                part += residual[low:high]
+            if relu:
+                np.maximum(part, 0, out=part)
 
         parallel.over(len(x), x.size, body)
         return y, saved
 
     def _batch_norm2d_backward(
         self, dy: Array, saved: BatchNormSaved, gamma: Array
-    ) -> tuple[Array, Array, Array]:
-        x, mean, inverse_std, train = saved
+    ) -> tuple[Array, Array, Array, Array]:
+        x, mean, inverse_std, train, y, residual = saved
+        dx = np.empty_like(dy)
+        # dy behind ReLU: a result of its own for a residual, else where dx will be.
+        delta = dy if y is None else np.empty_like(dy) if residual else dx
 
         def sums(low: int, high: int) -> Array:
-            delta = dy[low:high]
-            products = _dot(delta, x[low:high] - mean)
-            return np.stack([_pixel_sums(delta), products]).sum(axis=1, dtype=np.float64)
+            part = delta[low:high]
+            if y is not None:
+                zero_where(y[low:high] <= 0, dy[low:high], part)
+            products = _dot(part, x[low:high] - mean)
+            return np.stack([_pixel_sums(part), products]).sum(axis=1, dtype=np.float64)
 
         parts = parallel.over(len(x), x.size, sums)
         dbeta, products = np.add.reduce(parts, axis=0)
         dgamma = products * inverse_std.ravel()
-        dx = np.empty_like(dy)
         scale = gamma[:, None, None] * inverse_std
         if train and x.size:
             # dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)), with x̂ = (x - mean)·inverse_std
@@ -101,17 +117,17 @@ class CpuDense(DenseOps):
         def body(low: int, high: int) -> None:
             part = dx[low:high]
             if train:
-                np.subtract(x[low:high], mean, out=part)
-                part *= slope
-                part += shift
-                np.subtract(dy[low:high], part, out=part)
+                less = np.subtract(x[low:high], mean, out=None if delta is dx else part)
+                less *= slope
+                less += shift
+                np.subtract(delta[low:high], less, out=part)
                 part *= scale
             else:
-                np.multiply(dy[low:high], scale, out=part)
+                np.multiply(delta[low:high], scale, out=part)
 
         if x.size:
             parallel.over(len(x), x.size, body)
-        return dx, dgamma.astype(dy.dtype), dbeta.astype(dy.dtype)
+        return dx, dgamma.astype(dy.dtype), dbeta.astype(dy.dtype), delta
 
     def _softmax_cross_entropy(
         self, logits: Array, labels: Array, smoothing: float, mean: bool

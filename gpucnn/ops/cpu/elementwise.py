@@ -70,8 +70,13 @@ class CpuElementwise(ElementwiseOps):
         dx *= y
         return dx
 
-    def _add(self, a: Array, b: Array) -> Array:
-        return _blockwise(a, lambda out, a, b: np.add(a, b, out=out), a, b)
+    def _add(self, a: Array, b: Array, relu: bool) -> Array:
+        def body(out: Array, a: Array, b: Array) -> None:
+            np.add(a, b, out=out)
+            if relu:
+                np.maximum(out, 0, out=out)
+
+        return _blockwise(a, body, a, b)
 
     def _concat(self, xs: Sequence[Array], axis: int) -> Array:
         return np.concatenate(xs, axis=axis)

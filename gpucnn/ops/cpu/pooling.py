@@ -90,8 +90,14 @@ class CpuPooling(PoolingOps):
             ranks = places[ranks]
         return y, ranks
 
-    def _max_pool2d_backward(self, shape: Pool2dShape, dy: Array, argmax: Array) -> Array:
+    def _max_pool2d_backward(
+        self, shape: Pool2dShape, dy: Array, argmax: Array, relu_y: Array | None
+    ) -> Array:
         dx = np.zeros(shape.x_shape, dy.dtype)
+        if relu_y is not None:
+            behind_relu = np.empty_like(dy)
+            zero_where(relu_y <= 0, dy, behind_relu)
+            dy = behind_relu
         taps, disjoint = list(_taps(shape)), _is_disjoint(shape)
 
         def body(low: int, high: int) -> None:

@@ -54,7 +54,8 @@ class Optimizer(ABC):
             self.lr_scale = ops.zeros((size,), dtype)
         for parameter, start in zip(trained, starts, strict=True):
             segment, shape = slice(start, start + parameter.size), parameter.value.shape
-            parameter.bind(self.values[segment].reshape(shape), self.grads[segment].reshape(shape))
+            value, grad = (a[segment].reshape(shape) for a in (self.values, self.grads))
+            parameter.bind(value, grad, ops.memory)
             if self.lr_scale is not None:
                 self.lr_scale[segment] = parameter.lr_scale
         self.parameters, self._ops, self.iterations = trained, ops, 0

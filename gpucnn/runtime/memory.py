@@ -4,7 +4,8 @@ An array in a block has a token that lives until the array and every view of it 
 place may be used again once the token has died.
 """
 
-from collections.abc import Sequence
+import ctypes
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, Protocol
 
@@ -23,6 +24,39 @@ class Memory(Protocol):
     def place(self, block: Any, offset: int, shape: Sequence[int], dtype: Any) -> tuple[Any, Any]:
         """An array of the device that begins `offset` bytes into the block, and its token."""
 
+    def copy(self, target: Any, source: Any) -> None:
+        """Overwrite `target` with another array of the device, of its shape, dtype and layout."""
+
+    def write(self, target: Any, host: Any) -> None:
+        """Overwrite `target` with a NumPy array of its shape, dtype and layout."""
+
+
+class Recording:
+    """Work on arrays of the host, done anew at every launch: at their addresses, as a CUDA graph.
+
+    It keeps no array, so that what lies there may be the arena's.
+    """
+
+    def __init__(self) -> None:
+        self._work: list[tuple[Callable[..., None], list[Any]]] = []
+
+    def add(self, work: Callable[..., None], args: Sequence[Any]) -> None:
+        """`work(*args)`, with arrays by address and structs by value."""
+        self._work.append((work, [_by_address(a) for a in args]))
+
+    def launch(self) -> None:
+        for work, args in self._work:
+            work(*args)
+
+
+def _by_address(a: Any) -> Any:
+    if not isinstance(a, np.ndarray):
+        return a
+    if a.dtype.names is not None:
+        return a.copy()
+    memory: Any = (ctypes.c_ubyte * a.nbytes).from_address(a.ctypes.data)
+    return np.ndarray(a.shape, a.dtype, memory)
+
 
 class _Block(np.ndarray):
     """Bytes that own their memory. The array made over them is what every view of it keeps.
@@ -35,6 +69,9 @@ class _Block(np.ndarray):
 class HostMemory:
     """Memory of the host, for the devices whose arrays are NumPy's."""
 
+    recording: Recording | None = None
+    """Where copies go instead of being done, while there is one."""
+
     def block(self, size: int) -> Any:
         block = _Block((size + ALIGNMENT,), np.uint8)
         start = -block.ctypes.data % ALIGNMENT
@@ -44,6 +81,15 @@ class HostMemory:
         memory, start = block
         a: Any = np.ndarray(shape, dtype, memory, start + offset)
         return a, a
+
+    def copy(self, target: Any, source: Any) -> None:
+        if self.recording is None:
+            np.copyto(target, source)
+        else:
+            self.recording.add(np.copyto, (target, source))
+
+    def write(self, target: Any, host: Any) -> None:
+        np.copyto(target, host)
 
 
 class _Token:
@@ -71,3 +117,9 @@ class CudaMemory:
         memory = self._cupy.cuda.UnownedMemory(block.data.ptr + offset, size, token, self._device)
         pointer = self._cupy.cuda.MemoryPointer(memory, 0)
         return self._cupy.ndarray(shape, dtype, pointer), token
+
+    def copy(self, target: Any, source: Any) -> None:
+        target[...] = source
+
+    def write(self, target: Any, host: Any) -> None:
+        target.set(host)

@@ -26,18 +26,23 @@ class KernelArrayOps(ArrayOps):
         self.name, self.memory = launcher.name, launcher.memory
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
+        self.launcher.not_in_a_graph("asarray allocates")
         return self.launcher.xp.asarray(a, dtype=dtype, order="C")
 
     def to_numpy(self, a: Array) -> Any:
+        self.launcher.not_in_a_graph("to_numpy reads on the host")
         return self.launcher.to_numpy(a)
 
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        self.launcher.not_in_a_graph("an array outside of the arena allocates")
         return self.launcher.xp.empty(shape, dtype)
 
     def _zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        self.launcher.not_in_a_graph("an array outside of the arena allocates")
         return self.launcher.xp.zeros(shape, dtype)
 
     def synchronize(self) -> None:
+        self.launcher.not_in_a_graph("synchronize waits on the host")
         self.launcher.synchronize()
 
     def is_array(self, a: Any) -> bool:

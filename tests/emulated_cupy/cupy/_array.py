@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from cupy import cuda
+
 
 class ndarray:
     """What gpucnn uses of cupy.ndarray; `host` is where it lies."""
@@ -43,6 +45,7 @@ class ndarray:
         return ndarray(self.host.T)
 
     def get(self) -> np.ndarray:
+        cuda._wait()
         return self.host.copy(order="C")
 
     def copy(self) -> "ndarray":
@@ -64,7 +67,16 @@ class ndarray:
         return ndarray(np.asarray(self.host[index]))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.host[index] = _host(value)
+        if cuda.captured is None:
+            self.host[index] = _host(value)
+        else:
+            cuda.captured.add(np.copyto, (self.host[index], _host(value)))
+
+    def set(self, arr: np.ndarray, stream: Any = None) -> None:
+        cuda._wait()
+        assert arr.flags.c_contiguous
+        assert (arr.shape, arr.dtype) == (self.shape, self.dtype)
+        self.host[...] = arr
 
     def __len__(self) -> int:
         return len(self.host)

@@ -5,6 +5,8 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+from gpucnn.runtime.memory import Recording
+
 
 class CUDARuntimeError(RuntimeError):
     status = 1
@@ -41,7 +43,7 @@ class Device:
         """Device 0 stays."""
 
     def synchronize(self) -> None:
-        """Launches have ended when they return."""
+        _wait()
 
 
 class UnownedMemory:
@@ -55,6 +57,47 @@ class MemoryPointer:
     def __init__(self, mem: UnownedMemory, offset: int) -> None:
         assert offset == 0
         self.mem = mem
+
+
+class Graph:
+    """What was captured: work on the host's memory, by address."""
+
+    def __init__(self, recording: Any) -> None:
+        self._recording = recording
+
+    def launch(self, stream: Any = None) -> None:
+        assert captured is None, "a graph is launched while another is captured"
+        self._recording.launch()
+
+
+captured: Any = None
+"""Where work goes instead of being done, while a stream is captured."""
+
+
+class Stream:
+    def __init__(self, *, non_blocking: bool = False) -> None:
+        assert non_blocking, "what else is under way would wait for a blocking stream"
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert captured is None, "the capture has not ended"
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        global captured
+        captured = Recording()
+
+    def end_capture(self) -> Graph:
+        global captured
+        graph, captured = Graph(captured), None
+        return graph
+
+
+def _wait() -> None:
+    """As CUDA refuses to wait for a stream that is captured."""
+    if captured is not None:
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
 
 
 class Event:

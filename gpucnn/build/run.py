@@ -88,7 +88,10 @@ def train(
                 weights = f"best weights, epoch {best.epoch}" if best else weights
                 source = run.best if best else run.last
                 load_weights(model.state(), read_checkpoint(source), ops)
-                test = evaluate(model, trainer.loss, data.test, ops, check=interruption.check)
+                test = evaluate(
+                    model, trainer.loss, data.test, ops,
+                    check=interruption.check, arena=trainer.arena,
+                )  # fmt: skip
         except Interrupted:
             reason = "interrupted"
         except NonFiniteError:

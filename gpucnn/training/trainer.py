@@ -13,6 +13,7 @@ from gpucnn.layers.base import Layer
 from gpucnn.losses import Loss
 from gpucnn.ops.base import Array, Ops
 from gpucnn.optimizers import Optimizer
+from gpucnn.runtime.arena import Arena
 from gpucnn.schedules import Schedule
 from gpucnn.training.averaging import WeightAverage
 from gpucnn.training.callbacks import Callback, Record
@@ -61,6 +62,8 @@ class Trainer:
         self.batches, self.validation, self.ops, self.settings = batches, validation, ops, settings
         self.callbacks, self._check = list(callbacks), check
         self.progress, self.clock = Progress(), Clock()
+        self.arena = Arena(ops)
+        """The memory of the steps: of training and of evaluation between them."""
         optimizer.bind(model.parameters(), ops)
         self.average: WeightAverage | None = None
         if settings.ema is not None:
@@ -160,8 +163,28 @@ class Trainer:
         return p.stop or "epochs"
 
     def _step(self, batch: Batch) -> None:
+        p, settings = self.progress, self.settings
+        x = self.ops.asarray(batch.images)
+        with self.arena.step(("training", x.shape)):
+            loss = self._train(x, batch)
+        p.iteration, p.batch, n = p.iteration + 1, p.batch + 1, len(batch.labels)
+        p.images, p.epoch_images, p.log_images = p.images + n, p.epoch_images + n, p.log_images + n
+        p.epoch_loss, p.log_loss = p.epoch_loss + loss, p.log_loss + loss
+        if p.iteration == settings.max_iterations:
+            self.request_stop("max_iterations")
+        self.clock.lap(training=True)
+        self._call("on_step")
+        if p.iteration % settings.log_every == 0:
+            rate = p.log_images / self.clock.log
+            self._call("on_log", self._record("log", p.log_loss / p.log_images, rate))
+            p.log_loss, p.log_images, self.clock.log = 0.0, 0, 0.0
+
+    def _train(self, x: Array, batch: Batch) -> float:
+        """All that a step computes, from the batch to the averages; the loss summed over it.
+
+        No array made in here outlives it.
+        """
         p, ops, settings, optimizer = self.progress, self.ops, self.settings, self.optimizer
-        x = ops.asarray(batch.images)
         self.model.set_step(p.iteration)
         y = self.model.forward(x, train=True)
         loss, dy = loss_of(self.loss, ops, y, batch.labels)
@@ -176,19 +199,9 @@ class Trainer:
         if settings.clip_norm is not None:
             ops.clip_by_global_norm(optimizer.grads, max_norm=settings.clip_norm)
         self._update(self._lr(p.iteration))
-        p.iteration, p.batch, n = p.iteration + 1, p.batch + 1, len(batch.labels)
-        p.images, p.epoch_images, p.log_images = p.images + n, p.epoch_images + n, p.log_images + n
-        p.epoch_loss, p.log_loss = p.epoch_loss + loss, p.log_loss + loss
-        if p.iteration == settings.max_iterations:
-            self.request_stop("max_iterations")
         if self.average is not None:
-            self.average.update(p.iteration)
-        self.clock.lap(training=True)
-        self._call("on_step")
-        if p.iteration % settings.log_every == 0:
-            rate = p.log_images / self.clock.log
-            self._call("on_log", self._record("log", p.log_loss / p.log_images, rate))
-            p.log_loss, p.log_images, self.clock.log = 0.0, 0, 0.0
+            self.average.update(p.iteration + 1)
+        return loss
 
     @implements("A21", "S0:6")
     def _update(self, lr: float) -> None:
@@ -197,7 +210,8 @@ class Trainer:
         if epsilon is None:
             self.optimizer.step(lr)
             return
-        change = values.copy()
+        change = self.ops.empty(values.shape, values.dtype)
+        change[...] = values
         self.optimizer.step(lr)
         change -= values
         if float(self.ops.to_numpy(self.ops.max_abs(change))) < epsilon:
@@ -225,9 +239,9 @@ class Trainer:
             return None
         parts = (self.model, self.loss, self.validation, self.ops)
         if self.average is None:
-            return evaluate(*parts, check=self._check)
+            return evaluate(*parts, check=self._check, arena=self.arena)
         with self.average.applied():
-            return evaluate(*parts, check=self._check)
+            return evaluate(*parts, check=self._check, arena=self.arena)
 
     @property
     def images_per_second(self) -> float:

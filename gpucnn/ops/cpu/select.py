@@ -13,14 +13,12 @@ from gpucnn.ops.contract.arrays import Array
 _INTEGERS = {"float32": np.int32, "float64": np.int64}
 
 
-def zero_where(drop: Array, values: Array, out: Array, keep: Array | None = None) -> None:
+def zero_where(drop: Array, values: Array, out: Array, keep: Array) -> None:
     """out = drop ? 0 : values, elementwise; `out` may be `values`.
 
     `keep` is an array of the shape and `mask_dtype` to work in.
     """
     integer = mask_dtype(values)
-    if keep is None:
-        keep = np.empty(drop.shape, integer)
     np.copyto(keep, drop)
     keep -= 1  # no bits where dropped, all bits where kept
     np.bitwise_and(values.view(integer), keep, out=out.view(integer))

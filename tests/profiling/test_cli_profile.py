@@ -67,9 +67,9 @@ def test_the_files_and_the_tables(here: Path, capsys: pytest.CaptureFixture[str]
     assert {"ema_update", "clip_by_global_norm", "sgd_update"} <= {r.method for r in found.methods}
     assert found.meta["batch_size"] == 8
     assert max(row.peak_bytes for row in found.memory) > 0
-    # 8 · 4 · 36 outputs of 9 products each, and their biases.
+    # 8 · 4 · 36 outputs of 9 products each, their biases and ReLU.
     (forward,) = [r for r in found.calls if (r.layer, r.method) == FIRST]
-    assert forward.flops == 2 * 8 * 4 * 36 * 9 + 8 * 4 * 36
+    assert forward.flops == 2 * 8 * 4 * 36 * 9 + 2 * 8 * 4 * 36
 
 
 def test_the_default_folder_is_beside_the_run(here: Path) -> None:

@@ -2,9 +2,9 @@
 
 The steps of a training ask for the same arrays in the same order. The first one's requests and
 lifetimes are recorded and packed into one block, arrays that never live at a time on one place;
-later steps get the i-th place at their i-th request, without an allocation. Whoever asks for other
-sizes, or still holds an array of an earlier step, gets memory of its own: a plan never decides
-what is computed.
+later steps get the i-th place at their i-th request, without an allocation. A step that asks for
+other sizes, or for what somebody still holds an array of, gets other places, at worst memory of its
+own: a plan never decides what is computed.
 """
 
 import weakref
@@ -165,11 +165,15 @@ class Arena:
         self._lives: list[_Life] = []
 
     def _find(self, index: int, size: int) -> int | None:
-        """Where the plan has this request; None where it knows none, or the place is taken."""
+        """Where the plan has this request; None where its place is taken.
+
+        Without a plan, or where it expects another request, the first place in the block that is
+        large enough and free by now, if there is one.
+        """
         plan = self._plan
         if plan is None or index >= len(plan.sizes) or plan.sizes[index] != size:
-            self._plan = None
-            return None
+            self._plan, self._fits = None, False
+            return self._gap(size)
         for i in plan.expiring[index]:
             if self._lives[i]() is not None:
                 self._late.append(self._lives[i])
@@ -179,6 +183,19 @@ class Arena:
             if any(life.begin < begin + size and begin < life.end for life in self._late):
                 return None
         return begin
+
+    def _gap(self, size: int) -> int | None:
+        taken = [
+            (life.begin, life.end)
+            for life in (*self._late, *self._lives)
+            if life.block == self._blocks and life() is not None
+        ]
+        low = 0
+        for begin, end in sorted(taken):
+            if begin >= low + size:
+                break
+            low = max(low, _aligned(end))
+        return low if self._block is not None and low + size <= self.size else None
 
     def _died(self, life: "_Life") -> None:
         if life.step == self._steps:
@@ -202,6 +219,7 @@ class Arena:
         self.version += 1
         if done.size > self.size:
             self._block = None  # first, so that the two are never there at a time
+            self._memory.release()
             self._block, self.size = self._memory.block(done.size), done.size
             self._blocks += 1
 

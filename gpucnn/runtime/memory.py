@@ -24,6 +24,9 @@ class Memory(Protocol):
     def place(self, block: Any, offset: int, shape: Sequence[int], dtype: Any) -> tuple[Any, Any]:
         """An array of the device that begins `offset` bytes into the block, and its token."""
 
+    def release(self) -> None:
+        """Give back to the system what no array needs, before a large block is asked for."""
+
     def copy(self, target: Any, source: Any) -> None:
         """Overwrite `target` with another array of the device, of its shape, dtype and layout."""
 
@@ -82,6 +85,9 @@ class HostMemory:
         a: Any = np.ndarray(shape, dtype, memory, start + offset)
         return a, a
 
+    def release(self) -> None:
+        """What no array needs is given back at once."""
+
     def copy(self, target: Any, source: Any) -> None:
         if self.recording is None:
             np.copyto(target, source)
@@ -117,6 +123,10 @@ class CudaMemory:
         memory = self._cupy.cuda.UnownedMemory(block.data.ptr + offset, size, token, self._device)
         pointer = self._cupy.cuda.MemoryPointer(memory, 0)
         return self._cupy.ndarray(shape, dtype, pointer), token
+
+    def release(self) -> None:
+        # The first step's arrays lie in CuPy's pool, too small each for the block to come.
+        self._cupy.get_default_memory_pool().free_all_blocks()
 
     def copy(self, target: Any, source: Any) -> None:
         target[...] = source

@@ -171,6 +171,32 @@ def test_each_key_has_its_plan_in_one_block(arena: Arena) -> None:
     assert arena.plan(f"other {PLANS - 1}") is not None
 
 
+def test_a_step_without_a_plan_takes_what_is_free_of_the_block(arena: Arena) -> None:
+    """The first evaluation after training needs no memory beside; what is held stays as it is."""
+    chain(arena, size=5000)
+    allocated = len(blocks(arena))
+    with arena.step("training"):
+        held = arena.empty((2000,), "uint8")
+        held.fill(7)
+    with arena.step("evaluation"):
+        a, b = arena.empty((3000,), "uint8"), arena.empty((4000,), "uint8")
+        for other in (a, b):
+            other.fill(1)
+        assert not np.shares_memory(a, b)
+        assert (held == 7).all()
+        del a
+        c = arena.empty((3000,), "uint8")
+        c.fill(2)
+        assert (b == 1).all()
+        assert (held == 7).all()
+        assert len(blocks(arena)) == allocated, "all of them fit"
+        more = arena.empty((9000,), "uint8")
+        more.fill(3)
+        assert len(blocks(arena)) == allocated + 1
+        assert (c == 2).all()
+    assert (more == 3).all()
+
+
 def test_an_exception_leaves_plan_and_owner_as_they_were(arena: Arena) -> None:
     chain(arena)
     places = chain(arena)

@@ -24,18 +24,18 @@ def _macros(**macros: object) -> Macros:
     return tuple((name, str(value)) for name, value in macros.items())
 
 
-def _tile(m: int, n: int, thread_m: int, thread_n: int) -> Macros:
-    return _macros(TILE_M=m, TILE_N=n, TILE_K=8, THREAD_M=thread_m, THREAD_N=thread_n)
+def _tiles(*stages: int, sizes: tuple[tuple[int, int, int, int], ...]) -> tuple[Macros, ...]:
+    return tuple(
+        _macros(TILE_M=m, TILE_N=n, TILE_K=8, THREAD_M=thread_m, THREAD_N=thread_n, STAGES=stage)
+        for m, n, thread_m, thread_n in sizes
+        for stage in stages
+    )
 
 
+_SMALL = ((64, 64, 4, 4), (32, 64, 4, 4))
 _CONVOLUTION: Choices = {
-    "float": (
-        _tile(128, 128, 8, 8),
-        _tile(64, 128, 4, 8),
-        _tile(64, 64, 4, 4),
-        _tile(32, 64, 4, 4),
-    ),
-    "double": (_tile(64, 64, 4, 4), _tile(32, 64, 4, 4)),
+    "float": _tiles(2, 3, sizes=((128, 128, 8, 8), (64, 128, 4, 8), *_SMALL)),
+    "double": _tiles(2, sizes=_SMALL),
 }
 _PRODUCT: Choices = {
     "float": tuple(_macros(TILE_M=size, TILE_N=size) for size in (128, 64, 32)),

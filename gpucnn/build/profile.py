@@ -16,7 +16,7 @@ from gpucnn.build.objects import (
 from gpucnn.config import Config
 from gpucnn.errors import ConfigError, DataError
 from gpucnn.layers import Sequential, skip_input_gradient
-from gpucnn.ops import get_ops
+from gpucnn.ops import autotune, get_ops
 from gpucnn.profiling.profile import Profile
 from gpucnn.profiling.run import Plan, profile_training
 from gpucnn.profiling.spans import Span
@@ -35,6 +35,8 @@ def profile(
     device, choice = resolve_device(config.device)
     plan = Plan.of(device, steps)
     ops = get_ops(device)
+    if config.train.autotune:
+        autotune(ops)
     model = build_model(config, ops)
     skip_input_gradient(model)
     data = _load(_synthetic(config, model) if synthetic else config)

@@ -19,7 +19,7 @@ from gpucnn.build.resume import Resumed, check_data, open_checkpoint
 from gpucnn.config import Config, dump_config
 from gpucnn.errors import CheckpointError, NonFiniteError
 from gpucnn.layers import skip_input_gradient
-from gpucnn.ops import get_ops
+from gpucnn.ops import autotune, get_ops
 from gpucnn.profiling.sampling import Sampler
 from gpucnn.training.callbacks import Callback, CheckpointWriter, EarlyStopping, MetricsLog
 from gpucnn.training.checkpoint import load_weights, read_checkpoint
@@ -53,6 +53,8 @@ def train(
     device, line = resolve_device(config.device)
     ops = get_ops(device)
     _say(console, line)
+    if config.train.autotune:
+        _say(console, autotune(ops))
     config = config.model_copy(update={"device": device})
     run, text = RunFolder(config.output), dump_config(config)
     resumed = open_checkpoint(config, resume) if resume is not None else None

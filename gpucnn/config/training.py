@@ -211,5 +211,7 @@ class TrainSection(Options):
     """Scale the gradient down to this global L2 norm."""
     ema: Annotated[Fraction | None, Expects("a decay between 0 and 1, or null")] = None
     """Decay of an exponential moving average of the parameters, which then is evaluated."""
+    autotune: Bool = False
+    """On cuda, measure the convolutions' plans of the same bits once, and keep the fastest."""
     log_every: PositiveInt = 50
     """Updates between two lines of metrics."""

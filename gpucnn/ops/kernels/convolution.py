@@ -7,6 +7,7 @@ from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.convolution import ConvolutionOps
 from gpucnn.ops.kernels.base import THREADS, KernelArrayOps, struct
 from gpucnn.ops.kernels.conv_plan import ConvPlan, Operation, plan, split
+from gpucnn.ops.kernels.conv_tuner import Tuner
 from gpucnn.ops.shapes import Conv2dShape
 
 
@@ -25,18 +26,21 @@ def params(shape: Conv2dShape) -> Any:
 class KernelConvolution(KernelArrayOps, ConvolutionOps):
     """The convolution family on kernels."""
 
+    tuner: Tuner | None = None
+    """Chooses among the plans of the same bits by measuring them; None: the estimates do."""
+
     def _conv2d_forward(
         self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
     ) -> Array:
         y = self.empty(shape.y_shape, x.dtype)
         args = [x, w, b, y, params(shape), relu]
-        self._launch_plan(self._plan("conv2d_forward", shape, x.dtype), args, x.dtype)
+        self._run(self._plan("conv2d_forward", shape, x.dtype), shape, args, x.dtype)
         return y
 
     def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
         dx = self.empty(shape.x_shape, dy.dtype)
         args = [dy, w, dx, params(shape)]
-        self._launch_plan(self._plan("conv2d_backward_input", shape, dy.dtype), args, dy.dtype)
+        self._run(self._plan("conv2d_backward_input", shape, dy.dtype), shape, args, dy.dtype)
         return dx
 
     def _conv2d_backward_weight(self, shape: Conv2dShape, dy: Array, x: Array) -> Array:
@@ -45,13 +49,22 @@ class KernelConvolution(KernelArrayOps, ConvolutionOps):
         slices = found.slices
         parts = dw if slices == 1 else self.empty((slices, *shape.w_shape), dy.dtype)
         args = [dy, x, parts, params(shape), found.length]
-        self._launch_plan(found, args, dy.dtype)
+        self._run(found, shape, args, dy.dtype)
         self._reduce("conv2d_backward_weight", parts, dw, slices)
         return dw
 
     def _plan(self, operation: Operation, shape: Conv2dShape, dtype: Any) -> ConvPlan:
         found = plan(operation, shape, dtype.name)
         return found if self.launcher.copies_asynchronously else replace(found, stages=2)
+
+    def _run(self, found: ConvPlan, shape: Conv2dShape, args: list[Any], dtype: Any) -> None:
+        """Launch `found`, or what the tuner chooses in its place."""
+        if self.tuner is not None:
+            found = self.tuner.choose(
+                found, shape, dtype.name, lambda other: self._launch_plan(other, args, dtype),
+                measuring=not self.launcher.capturing,
+            )  # fmt: skip
+        self._launch_plan(found, args, dtype)
 
     def _launch_plan(self, found: ConvPlan, args: list[Any], dtype: Any) -> None:
         file, symbol = found.operation, found.symbol

@@ -58,6 +58,15 @@ class MemoryPointer:
         assert offset == 0
         self.mem = mem
 
+    def memset_async(self, value: int, size: int) -> None:
+        ctypes.memset(self.mem.bytes, value, size)
+
+
+def alloc(size: int) -> MemoryPointer:
+    """Of the host's memory."""
+    buffer = ctypes.create_string_buffer(size)
+    return MemoryPointer(UnownedMemory(ctypes.addressof(buffer), size, buffer, 0), 0)
+
 
 class Graph:
     """What was captured: work on the host's memory, by address."""

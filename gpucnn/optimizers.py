@@ -14,6 +14,7 @@ from gpucnn.implements import implements
 from gpucnn.layers.base import Parameter, flag
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
+from gpucnn.ops.contract.rates import adam_rates, sgd_rates
 
 ALIGNMENT = 64
 
@@ -61,12 +62,20 @@ class Optimizer(ABC):
         self.parameters, self._ops, self.iterations = trained, ops, 0
         self._state = {name: ops.zeros((size,), dtype) for name in self._state_names()}
 
-    def step(self, lr: float | None = None) -> None:
-        """Update all bound parameters from their gradients, at `lr` or else the base rate."""
+    def step(self, lr: float | Array | None = None, *, only_if: Array | None = None) -> None:
+        """Update all bound parameters from their gradients, at `lr` or else the base rate.
+
+        `lr` may be a device array of the next step's `rates`. `only_if`, a 0-d bool array of the
+        device, leaves the update out where it is false.
+        """
         if self._ops is None:
             raise GpucnnError("the optimizer has no parameters: call bind(parameters, ops) first")
-        self._step(self._ops, self.lr if lr is None else lr)
+        self._step(self._ops, self.lr if lr is None else lr, only_if)
         self.iterations += 1
+
+    def rates(self, lr: float) -> tuple[float, ...]:
+        """What the next step takes from its place in the training."""
+        return sgd_rates(lr)
 
     def state(self) -> dict[str, Array]:
         """The flat state arrays by name; to load them, write into them (and set `iterations`)."""
@@ -76,7 +85,7 @@ class Optimizer(ABC):
     def _state_names(self) -> tuple[str, ...]: ...
 
     @abstractmethod
-    def _step(self, ops: Ops, lr: float) -> None: ...
+    def _step(self, ops: Ops, lr: float | Array, only_if: Array | None) -> None: ...
 
 
 @implements("A22")
@@ -95,7 +104,7 @@ class SGD(Optimizer):
     def _state_names(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum else ()
 
-    def _step(self, ops: Ops, lr: float) -> None:
+    def _step(self, ops: Ops, lr: float | Array, only_if: Array | None) -> None:
         ops.sgd_update(
             self.values,
             self.grads,
@@ -105,6 +114,7 @@ class SGD(Optimizer):
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
             lr_scale=self.lr_scale,
+            only_if=only_if,
         )
 
 
@@ -127,10 +137,13 @@ class Adam(Optimizer):
         self.beta2 = number("beta2", beta2, 0, 1, open_high=True)
         self.eps = number("eps", eps, 0, open_high=True)
 
+    def rates(self, lr: float) -> tuple[float, ...]:
+        return adam_rates(lr, self.iterations + 1, self.beta1, self.beta2)
+
     def _state_names(self) -> tuple[str, ...]:
         return ("first", "second")
 
-    def _step(self, ops: Ops, lr: float) -> None:
+    def _step(self, ops: Ops, lr: float | Array, only_if: Array | None) -> None:
         ops.adam_update(
             self.values,
             self.grads,
@@ -144,6 +157,7 @@ class Adam(Optimizer):
             weight_decay=self.weight_decay,
             decoupled=self.decoupled,
             lr_scale=self.lr_scale,
+            only_if=only_if,
         )
 
 
@@ -184,7 +198,7 @@ class RMSprop(Optimizer):
     def _state_names(self) -> tuple[str, ...]:
         return ("second", "velocity") if self.momentum else ("second",)
 
-    def _step(self, ops: Ops, lr: float) -> None:
+    def _step(self, ops: Ops, lr: float | Array, only_if: Array | None) -> None:
         ops.rmsprop_update(
             self.values,
             self.grads,
@@ -196,6 +210,7 @@ class RMSprop(Optimizer):
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             lr_scale=self.lr_scale,
+            only_if=only_if,
         )
 
 

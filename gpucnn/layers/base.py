@@ -188,7 +188,7 @@ class Layer(ABC):
             tensors |= {f"{i}.{key}": value for key, value in child.state().items()}
         return tensors
 
-    def set_step(self, step: int) -> None:
+    def set_step(self, step: int | Array) -> None:
         """Tell the layers that draw by training step (dropout) which step comes next."""
         for child in self.children():
             child.set_step(step)

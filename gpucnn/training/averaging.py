@@ -22,10 +22,16 @@ class WeightAverage:
         # Views of the arena, so they show the averages while these are applied.
         self.views = {f"ema.{k}": a for k, a in model.state().items() if id(a) in trained}
 
-    def update(self, iteration: int) -> None:
-        """Take in the weights after update number `iteration`, counted from 1."""
-        decay = min(self._decay, (1 + iteration) / (10 + iteration))
-        self._ops.ema_update(self._average, self._values, decay=decay)
+    def decay(self, iteration: int) -> float:
+        """d at update number `iteration`, counted from 1."""
+        return min(self._decay, (1 + iteration) / (10 + iteration))
+
+    def update(self, decay: float | Array, *, only_if: Array | None = None) -> None:
+        """Take in the weights with `decay`, a number or a device array of its ema_rates.
+
+        `only_if`, a 0-d bool array of the device, leaves the update out where it is false.
+        """
+        self._ops.ema_update(self._average, self._values, decay=decay, only_if=only_if)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

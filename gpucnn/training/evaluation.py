@@ -42,20 +42,20 @@ class Evaluation:
     confusion: "np.ndarray[Any, np.dtype[np.int64]]"
 
 
-def loss_of(loss: Loss, ops: Ops, y: Array, labels: Any) -> tuple[float, Array]:
-    """The loss summed over a batch with outputs y (N, classes), as a float, and dy.
+def target_of(loss: Loss, labels: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    """What the loss compares outputs of `shape` (N, classes) with, on the host."""
+    if loss.target != "one_hot":
+        return labels
+    if len(shape) != 2:
+        raise ShapeError(f"the model must give (N, classes), got outputs of shape {shape}")
+    target = np.zeros(shape, dtype)
+    target[np.arange(len(labels)), labels] = 1
+    return target
 
-    Reading the loss waits for the device.
-    """
-    target = labels
-    if loss.target == "one_hot":
-        if y.ndim != 2:
-            raise ShapeError(f"the model must give (N, classes), got outputs of shape {y.shape}")
-        target = np.zeros(y.shape, dtype=y.dtype.name)
-        target[np.arange(len(labels)), labels] = 1
-    value, dy = loss(ops, y, ops.asarray(target))
-    scale = len(labels) if loss.reduction == "mean" else 1
-    return float(ops.to_numpy(value)) * scale, dy
+
+def summed(loss: Loss, value: float, count: int) -> float:
+    """The loss of a batch of `count` images, summed over them."""
+    return value * (count if loss.reduction == "mean" else 1)
 
 
 @np.errstate(all="ignore")  # as in Trainer.fit
@@ -91,7 +91,9 @@ def _evaluate(
 ) -> tuple[float, Any]:
     """Loss, summed, and confusion of one batch. No device array made in here outlives it."""
     y = model.forward(x, train=False)
-    batch_loss, _ = loss_of(loss, ops, y, batch.labels)
+    target = target_of(loss, batch.labels, y.shape, y.dtype.name)
+    value, _ = loss(ops, y, ops.asarray(target))
+    batch_loss = summed(loss, float(ops.to_numpy(value)), len(batch.labels))
     if not math.isfinite(batch_loss):
         raise NonFiniteError(
             f"evaluation met a loss of {batch_loss} in {batch_name(number, batch.indices)}:"

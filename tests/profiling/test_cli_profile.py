@@ -211,7 +211,7 @@ def test_the_gaps_are_summed_up_by_kind() -> None:
 
 
 def test_a_wait_is_told_in_words() -> None:
-    assert any(line.startswith("the host waits for the device: loss, to_numpy: ")
+    assert any(line.startswith("the host waits for the device: update, to_numpy: ")
                for line in printed(160))  # fmt: skip
 
 

@@ -115,6 +115,11 @@ class Arena:
         """The plan of the steps of this key, if there is one."""
         return self._plans.get(key)
 
+    @property
+    def requests(self) -> int:
+        """How many arrays the step under way, or the last, has asked for."""
+        return len(self._sizes)
+
     @contextmanager
     def step(self, key: Hashable = None) -> Iterator[None]:
         """Inside, the owner's new arrays come from the arena.

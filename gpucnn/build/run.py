@@ -1,5 +1,6 @@
 """Training a config into a run folder, from its start or from a checkpoint."""
 
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -76,6 +77,7 @@ def train(
         validation=data.validation,
         callbacks=_callbacks(config, text, run, data, console, profile_every),
         check=interruption.check,
+        say=partial(_say, console),
     )
     if resumed is not None:
         _restore(trainer, resumed, data)
@@ -119,6 +121,7 @@ def _settings(config: Config) -> Settings:
         clip_norm=t.clip_norm,
         ema=t.ema,
         log_every=t.log_every,
+        cuda_graph=t.cuda_graph,
     )
 
 

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpucnn.errors import GpucnnError
+from gpucnn.errors import GpucnnError, KernelError
+from gpucnn.ops.kernel_ops import KernelOps
+from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.runtime.arena import PLANS, Arena, Plan
+from gpucnn.runtime.emulator import EmulatorLauncher
 from gpucnn.runtime.memory import ALIGNMENT, CudaMemory, HostMemory
 
 
@@ -128,6 +131,22 @@ def test_a_lifetime_that_grows_is_planned_anew(arena: Arena) -> None:
     assert arena.size == 1024
     step(early=True)
     assert arena.stable, "a shorter life fits the plan"
+
+
+def test_lifetimes_that_change_from_step_to_step_settle(arena: Arena) -> None:
+    """One step holds the first array for longer, the next the second: the plan allows both."""
+
+    def step(longer: int) -> None:
+        with arena.step():
+            held = [arena.empty((500,), "uint8"), arena.empty((700,), "uint8")]
+            del held[1 - longer]
+            arena.empty((600,), "uint8").fill(9)
+
+    for i in range(3):
+        step(i % 2)
+    for i in range(4):
+        step(i % 2)
+        assert arena.stable
 
 
 def test_other_sizes_are_another_plan(arena: Arena) -> None:
@@ -266,3 +285,38 @@ def test_cuda_memory_on_cupy_itself() -> None:
     assert view.data.ptr == 4352 + 4 * 7
     del view
     assert token() is None
+
+
+def test_checked_mode_sees_what_is_not_written_in_a_place_that_is_used_again() -> None:
+    """What an earlier step left there is no excuse; and a kernel's own reach is still checked."""
+    ops = KernelOps(EmulatorLauncher(checked=True))
+    x, arena = ops.asarray(np.arange(-150, 150, dtype=np.float32)), Arena(ops)
+
+    def step(write: bool) -> np.ndarray:
+        with arena.step():
+            a = ops.empty(x.shape, x.dtype)
+            if write:
+                a[...] = x
+            return ops.to_numpy(ops.relu_forward(a)).copy()
+
+    for _ in range(3):
+        np.testing.assert_array_equal(step(write=True), np.maximum(x, 0))
+    assert arena.stable
+    with pytest.raises(KernelError, match="initcheck"):
+        step(write=False)
+
+
+@pytest.mark.parametrize("ops", [NumpyOps(), KernelOps(EmulatorLauncher())], ids=lambda o: o.name)
+def test_operations_take_results_and_zeros_from_the_arena(ops: Any) -> None:
+    x, arena = ops.asarray(np.full((2, 3, 4, 4), -2.5, np.float32)), Arena(ops)
+    for _ in range(3):
+        with arena.step():
+            dirty = ops.empty((40,), "float32")
+            dirty[...] = 5
+            del dirty
+            zeros, y = ops.zeros((40,), "float32"), ops.relu_forward(x)
+            assert not ops.to_numpy(zeros).any()
+            assert not ops.to_numpy(y).any()
+            del zeros, y
+    assert arena.stable
+    assert ops.arena is None

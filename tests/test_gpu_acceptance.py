@@ -112,6 +112,14 @@ def test_the_loss_curves(report: dict[str, Any]) -> None:
     assert len(row["losses"]) == len(row["cpu_losses"]) == row["steps"]
 
 
+def test_graphs_beside_eager_steps(report: dict[str, Any]) -> None:
+    (row,) = report["sections"]["training"]["rows"]
+    assert row["same_bits"]
+    assert (row["graph_replays"], row["eager_replays"]) == (row["steps"] + 1, 0)
+    assert min(row["graph_ms"], row["eager_ms"]) > 0
+    assert "graph ms" in report["text"]
+
+
 @pytest.mark.skipif("cuda" in DEVICES, reason="a GPU is there")
 def test_without_a_gpu_it_says_so_and_stops(tmp_path: Path) -> None:
     done = start("--output", str(tmp_path / "report.json"))

@@ -30,7 +30,7 @@ class MemoryUse:
     state: int
     """Weights, gradients, the optimizer's state, averages and running statistics."""
     batch: int
-    """The images of a batch and their labels."""
+    """The images of a batch and their labels; a graph reads them from a place of its own."""
     activations: int
     """What operations hand on to each other, when that is the most."""
     workspaces: int
@@ -55,7 +55,7 @@ def predict_memory(config: Config, device: str, batch_size: int) -> MemoryUse:
         schedule=build_schedule(config),
         settings=Settings(
             epochs=1, max_iterations=1, epsilon=train.epsilon, clip_norm=train.clip_norm,
-            ema=train.ema,
+            ema=train.ema, cuda_graph=train.cuda_graph,
         ),
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def predict(
     images, labels = batches.batch.images, batches.batch.labels
     return MemoryUse(
         state=_state(model, optimizer, averaged=settings.ema is not None),
-        batch=images.nbytes + labels.nbytes,
+        batch=(images.nbytes + labels.nbytes) * (2 if trainer.steps.captures else 1),
         activations=activations,
         workspaces=trainer.arena.size - activations,
     )

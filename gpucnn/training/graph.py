@@ -60,6 +60,11 @@ class Steps:
             if step.measure_change:
                 self._refuse("train.epsilon compares the weights before and after each step")
 
+    @property
+    def captures(self) -> bool:
+        """Whether steps become graphs, as far as is known."""
+        return self._launcher is not None
+
     def run(self, images: Any, target: Any, moment: Moment) -> None:
         """The step on a batch of the host; `moment` in numbers."""
         optimizer = self._step.optimizer

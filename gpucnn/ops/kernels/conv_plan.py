@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from gpucnn.ops.kernels.base import THREADS
-from gpucnn.ops.kernels.conv_tiles import MULTIPROCESSORS, STAGES, TILES, Tile, choose_tile
+from gpucnn.ops.kernels.conv_tiles import MULTIPROCESSORS, TILES, Tile, choose_tile
 from gpucnn.ops.shapes import Conv2dShape
 
 WORKSPACE_BYTES = 32 * 2**20
@@ -110,12 +110,22 @@ def candidates(first: ConvPlan, dtype: str) -> Iterator[ConvPlan]:
         others = [
             replace(first, tile=tile, stages=stages)
             for tile in TILES[dtype]
-            for stages in STAGES[dtype]
+            for stages in tile.stages
         ]
     else:
         choices = DIRECT_FILTERS_A_THREAD.get(first.symbol, ())
         others = [replace(first, filters=filters) for filters in choices]
     yield from (other for other in others if other != first)
+
+
+def through_registers(first: ConvPlan, dtype: str) -> ConvPlan:
+    """The plan for a device whose copies are not asynchronous: as `first`, in two stages."""
+    size = first.tile and (first.tile.m, first.tile.n)
+    return next(
+        found
+        for found in candidates(first, dtype)
+        if found.stages == 2 and (found.tile and (found.tile.m, found.tile.n)) == size
+    )
 
 
 def _forward(shape: Conv2dShape, dtype: str) -> ConvPlan:
@@ -167,7 +177,7 @@ _PLANS: dict[Operation, Callable[[Conv2dShape, str], ConvPlan]] = {
 def _tiled(operation: Operation, products: int, rows: int, columns: int, dtype: str) -> ConvPlan:
     split = operation == "conv2d_backward_weight"
     tile = choose_tile(dtype, rows, columns, products, split=split)
-    stages = STAGES[dtype][-1]
+    stages = tile.stages[-1]
     return ConvPlan(operation, "tiled", products, rows, columns, tile=tile, stages=stages)
 
 

@@ -18,6 +18,8 @@ class Tile:
     thread_m: int
     thread_n: int
     rate: float = field(compare=False)
+    stages: tuple[int, ...] = field(compare=False)
+    """Those of conv_pipeline.cuh to choose from: 2 through registers, 3 by asynchronous copies."""
     k: int = 8
 
     @property
@@ -38,21 +40,20 @@ class Tile:
         return -(-rows // self.m) * -(-columns // self.n)
 
 
-# The rates are estimated from the shared loads a multiply-add, 1/thread_m + 1/thread_n, and the
-# global ones, 1/m + 1/n; no GPU has measured them.
+# The rates are estimated from the share of multiply-adds among the instructions of the loop over
+# the tiles on sm_90 (benchmarks/sass_mix.py), the mean of the passes; no GPU has measured them.
+# Four warps of 32 x 64 sums make 64 x 128 in three stages alone: in two they would spill.
 TILES = {
     "float32": (
-        Tile(128, 128, 8, 8, 1.0),
-        Tile(64, 128, 4, 8, 0.85),
-        Tile(64, 64, 4, 4, 0.7),
-        Tile(32, 64, 4, 4, 0.65),
+        Tile(128, 128, 8, 8, 1.0, (2, 3)),
+        Tile(64, 128, 8, 8, 0.93, (3,)),
+        Tile(64, 128, 4, 8, 0.81, (2, 3)),
+        Tile(64, 64, 4, 4, 0.63, (2, 3)),
+        Tile(32, 64, 4, 4, 0.58, (2, 3)),
     ),
-    "float64": (Tile(64, 64, 4, 4, 1.0), Tile(32, 64, 4, 4, 0.95)),
+    "float64": (Tile(64, 64, 4, 4, 1.0, (2,)), Tile(32, 64, 4, 4, 0.95, (2,))),
 }
 """The instantiations of each dtype. float64 needs two registers a sum: smaller tiles."""
-
-STAGES = {"float32": (2, 3), "float64": (2,)}
-"""Those of conv_pipeline.cuh: 2 through registers, 3 by asynchronous copies."""
 
 
 def choose_tile(dtype: str, rows: int, columns: int, products: int, *, split: bool = False) -> Tile:

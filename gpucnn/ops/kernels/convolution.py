@@ -1,12 +1,11 @@
 """Convolution on kernels: each pass is launched as its plan says (conv_plan.py)."""
 
-from dataclasses import replace
 from typing import Any
 
 from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.convolution import ConvolutionOps
 from gpucnn.ops.kernels.base import THREADS, KernelArrayOps, struct
-from gpucnn.ops.kernels.conv_plan import ConvPlan, Operation, plan, split
+from gpucnn.ops.kernels.conv_plan import ConvPlan, Operation, plan, split, through_registers
 from gpucnn.ops.kernels.conv_tuner import Tuner
 from gpucnn.ops.shapes import Conv2dShape
 
@@ -55,7 +54,9 @@ class KernelConvolution(KernelArrayOps, ConvolutionOps):
 
     def _plan(self, operation: Operation, shape: Conv2dShape, dtype: Any) -> ConvPlan:
         found = plan(operation, shape, dtype.name)
-        return found if self.launcher.copies_asynchronously else replace(found, stages=2)
+        if self.launcher.copies_asynchronously:
+            return found
+        return through_registers(found, dtype.name)
 
     def _run(self, found: ConvPlan, shape: Conv2dShape, args: list[Any], dtype: Any) -> None:
         """Launch `found`, or what the tuner chooses in its place."""

@@ -7,7 +7,7 @@ its gradient being zero, stays zero.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpucnn.errors import ConfigError, DeviceError, GpucnnError
 from gpucnn.implements import implements
@@ -62,15 +62,24 @@ class Optimizer(ABC):
         self.parameters, self._ops, self.iterations = trained, ops, 0
         self._state = {name: ops.zeros((size,), dtype) for name in self._state_names()}
 
-    def step(self, lr: float | Array | None = None, *, only_if: Array | None = None) -> None:
+    def step(
+        self,
+        lr: float | Array | None = None,
+        *,
+        only_if: Array | None = None,
+        average: Array | None = None,
+        decay: float | Array | None = None,
+    ) -> None:
         """Update all bound parameters from their gradients, at `lr` or else the base rate.
 
         `lr` may be a device array of the next step's `rates`. `only_if`, a 0-d bool array of the
-        device, leaves the update out where it is false.
+        device, leaves the update out where it is false. `average`, an arena like `values`, takes in
+        the new ones in the same pass: average = decay·average + (1 - decay)·values.
         """
         if self._ops is None:
             raise GpucnnError("the optimizer has no parameters: call bind(parameters, ops) first")
-        self._step(self._ops, self.lr if lr is None else lr, only_if)
+        options = {"only_if": only_if, "average": average, "decay": decay}
+        self._step(self._ops, self.lr if lr is None else lr, options)
         self.iterations += 1
 
     def rates(self, lr: float) -> tuple[float, ...]:
@@ -85,7 +94,7 @@ class Optimizer(ABC):
     def _state_names(self) -> tuple[str, ...]: ...
 
     @abstractmethod
-    def _step(self, ops: Ops, lr: float | Array, only_if: Array | None) -> None: ...
+    def _step(self, ops: Ops, lr: float | Array, options: dict[str, Any]) -> None: ...
 
 
 @implements("A22")
@@ -104,7 +113,7 @@ class SGD(Optimizer):
     def _state_names(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum else ()
 
-    def _step(self, ops: Ops, lr: float | Array, only_if: Array | None) -> None:
+    def _step(self, ops: Ops, lr: float | Array, options: dict[str, Any]) -> None:
         ops.sgd_update(
             self.values,
             self.grads,
@@ -114,7 +123,7 @@ class SGD(Optimizer):
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
             lr_scale=self.lr_scale,
-            only_if=only_if,
+            **options,
         )
 
 
@@ -143,7 +152,7 @@ class Adam(Optimizer):
     def _state_names(self) -> tuple[str, ...]:
         return ("first", "second")
 
-    def _step(self, ops: Ops, lr: float | Array, only_if: Array | None) -> None:
+    def _step(self, ops: Ops, lr: float | Array, options: dict[str, Any]) -> None:
         ops.adam_update(
             self.values,
             self.grads,
@@ -157,7 +166,7 @@ class Adam(Optimizer):
             weight_decay=self.weight_decay,
             decoupled=self.decoupled,
             lr_scale=self.lr_scale,
-            only_if=only_if,
+            **options,
         )
 
 
@@ -198,7 +207,7 @@ class RMSprop(Optimizer):
     def _state_names(self) -> tuple[str, ...]:
         return ("second", "velocity") if self.momentum else ("second",)
 
-    def _step(self, ops: Ops, lr: float | Array, only_if: Array | None) -> None:
+    def _step(self, ops: Ops, lr: float | Array, options: dict[str, Any]) -> None:
         ops.rmsprop_update(
             self.values,
             self.grads,
@@ -210,7 +219,7 @@ class RMSprop(Optimizer):
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             lr_scale=self.lr_scale,
-            only_if=only_if,
+            **options,
         )
 
 

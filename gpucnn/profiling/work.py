@@ -156,7 +156,8 @@ def _update(flops: Callable[[Arguments], int], *written: str) -> Rule:
         arenas = {key: value for key, value in a.items() if isinstance(value, Shaped)}
         size = count(next(iter(arenas.values())))
         twice = sum(nbytes(arenas[key]) for key in written if key in arenas)
-        return Work(flops(a) * size, nbytes(*arenas.values()) + twice + nbytes(out))
+        each = flops(a) + 3 * ("average" in arenas)
+        return Work(each * size, nbytes(*arenas.values()) + twice + nbytes(out))
 
     return rule
 
@@ -226,10 +227,10 @@ WORK: dict[str, Rule] = {
     "dropout2d_forward": _each(1),
     "drop_block2d_forward": _each(1),
     "dropout_backward": _each(1),
-    "sgd_update": _update(_sgd, "values", "velocity"),
-    "adam_update": _update(_adam, "values", "first", "second"),
-    "rmsprop_update": _update(_rmsprop, "values", "second", "velocity"),
-    "ema_update": _update(lambda a: 3, "average"),
+    "sgd_update": _update(_sgd, "values", "velocity", "average"),
+    "adam_update": _update(_adam, "values", "first", "second", "average"),
+    "rmsprop_update": _update(_rmsprop, "values", "second", "velocity", "average"),
+    "ema_update": _update(lambda a: 0, "average"),
     "clip_by_global_norm": _update(lambda a: 3, "grads"),
     "max_abs": _each(2),
     "all_finite": _each(1),

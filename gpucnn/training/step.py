@@ -103,8 +103,6 @@ class Step:
         if self.clip_norm is not None:
             ops.clip_by_global_norm(optimizer.grads, max_norm=self.clip_norm)
         self._update(moment, finite)
-        if self.average is not None:
-            self.average.update(moment.decay, only_if=finite)
 
     def outcome(self) -> Outcome:
         """Of the last run; waits for the device."""
@@ -115,13 +113,16 @@ class Step:
 
     @implements("A21", "S0:6")
     def _update(self, moment: Moment, finite: Array) -> None:
-        """The optimizer's step, and how far it went where that is asked for."""
+        """The optimizer's step with the average, and how far it went where that is asked for."""
         ops, values = self.ops, self.optimizer.values
+        options = {"only_if": finite}
+        if self.average is not None:
+            options |= {"average": self.average.average, "decay": moment.decay}
         if not self.measure_change:
-            self.optimizer.step(moment.lr, only_if=finite)
+            self.optimizer.step(moment.lr, **options)
             return
         change = ops.empty(values.shape, values.dtype)
         ops.memory.copy(change, values)
-        self.optimizer.step(moment.lr, only_if=finite)
+        self.optimizer.step(moment.lr, **options)
         change -= values
         ops.memory.copy(self._change, ops.max_abs(change))

@@ -71,7 +71,7 @@ class Trainer:
         optimizer.bind(model.parameters(), ops)
         self.average: WeightAverage | None = None
         if settings.ema is not None:
-            self.average = WeightAverage(model, optimizer.values, settings.ema, ops)
+            self.average = WeightAverage(model, optimizer.values, settings.ema)
         step = Step(
             model, loss, optimizer, self.average, ops,
             clip_norm=settings.clip_norm, measure_change=settings.epsilon is not None,

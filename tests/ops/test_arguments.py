@@ -63,18 +63,22 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "drop_block2d_forward": ({"x": (2, 3, 4, 4)}, {**DRAW, "block_size": 2}),
     "dropout_backward": ({"dy": (2, 3), "mask": (2, 3)}, {}),
     "sgd_update": (
-        {"values": (6,), "grads": (6,), "velocity": (6,), "lr_scale": (6,)},
-        {"lr": 0.1, "momentum": 0.9},
+        {"values": (6,), "grads": (6,), "velocity": (6,), "lr_scale": (6,), "average": (6,)},
+        {"lr": 0.1, "momentum": 0.9, "decay": 0.5},
     ),
     "adam_update": (
-        {"values": (6,), "grads": (6,), "first": (6,), "second": (6,), "lr_scale": (6,)},
-        {"lr": 0.1, "step": 1},
+        {
+            "values": (6,), "grads": (6,), "first": (6,), "second": (6,), "lr_scale": (6,),
+            "average": (6,),
+        },
+        {"lr": 0.1, "step": 1, "decay": 0.5},
     ),
     "rmsprop_update": (
         {
             "values": (6,), "grads": (6,), "second": (6,), "velocity": (6,), "lr_scale": (6,),
+            "average": (6,),
         },
-        {"lr": 0.1, "momentum": 0.9},
+        {"lr": 0.1, "momentum": 0.9, "decay": 0.5},
     ),
     "ema_update": ({"average": (6,), "values": (6,)}, {"decay": 0.9}),
     "clip_by_global_norm": ({"grads": (6,)}, {"max_norm": 1}),
@@ -85,7 +89,7 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 ANY_SHAPE = {"max_abs", "all_finite", "dropout_forward"} | {
     f"{name}_forward" for name in ("relu", "leaky_relu", "sigmoid", "tanh", "softmax")
 }
-OPTIONAL = {"b", "lr_scale", "residual", "relu_y"}
+OPTIONAL = {"b", "lr_scale", "residual", "relu_y", "average"}
 # Arrays whose last size is free, so that one more is right.
 FREE_SIZE = {
     ("conv2d_forward", "x"),
@@ -260,6 +264,9 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("rmsprop_update", {"alpha": 1.1}, ConfigError, "alpha"),
     ("rmsprop_update", {"momentum": 1}, ConfigError, "momentum"),
     ("ema_update", {"decay": 1.1}, ConfigError, "decay"),
+    ("sgd_update", {"decay": 1.1}, ConfigError, "decay"),
+    ("adam_update", {"decay": None}, ConfigError, "decay must be a number"),
+    ("rmsprop_update", {"average": None}, ConfigError, "decay needs an average"),
     ("clip_by_global_norm", {"max_norm": -1}, ConfigError, "max_norm"),
     ("clip_by_global_norm", {"max_norm": True}, ConfigError, "max_norm"),
 ]

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gpucnn.ops.base import Ops
+from gpucnn.ops.contract.rates import ema_rates
 from tests.ops.harness import call, normal
+from tests.ops.test_step_values import UPDATES, arenas
 
 SHAPES = [(3, 2, 5, 3), (2, 3, 4, 4), (5, 2, 46, 45), (0, 2, 3, 3)]
 """Runs of whole vectors and of others, more than one chunk, an empty batch."""
@@ -137,3 +139,26 @@ def test_convolution(ops: Ops, dtype: str, groups: int) -> None:
     apart = call(ops, "relu_forward", call(ops, "conv2d_forward", x, w, b, groups=groups))
     fused = call(ops, "conv2d_forward", x, w, b, groups=groups, activation="relu")
     assert_bits(fused, apart)
+
+
+def check_average(ops: Ops, method: str, dtype: str, *, only_if: bool | None = None) -> None:
+    """An update and its average in one call, the decay a number and in memory."""
+    _, changing, options, _ = UPDATES[method]
+    options = options | changing
+    if only_if is not None:
+        options["only_if"] = ops.asarray(np.array(only_if))
+    apart, start = arenas(ops, method, dtype), ops.asarray(normal(1031, dtype, 9))
+    expected = ops.asarray(ops.to_numpy(start).copy())
+    getattr(ops, method)(*apart, **options)
+    ops.ema_update(expected, apart[0], decay=0.9, only_if=options.get("only_if"))
+    for decay in (0.9, ops.asarray(np.array(ema_rates(0.9), dtype))):
+        fused, average = arenas(ops, method, dtype), ops.asarray(ops.to_numpy(start).copy())
+        getattr(ops, method)(*fused, **options, average=average, decay=decay)
+        for one, other in zip([*fused, average], [*apart, expected], strict=True):
+            assert_bits(ops.to_numpy(one), ops.to_numpy(other))
+
+
+@pytest.mark.parametrize("only_if", [None, True, False])
+@pytest.mark.parametrize("method", [name for name in UPDATES if name != "ema_update"])
+def test_average(ops: Ops, dtype: str, method: str, only_if: bool | None) -> None:
+    check_average(ops, method, dtype, only_if=only_if)

@@ -64,7 +64,7 @@ def test_the_files_and_the_tables(here: Path, capsys: pytest.CaptureFixture[str]
     found = read_profile(here / "out")
     assert (len(found.step_ms), len(found.plain_ms)) == (3, 5)
     assert found.accounted == pytest.approx(1, abs=0.05)
-    assert {"ema_update", "clip_by_global_norm", "sgd_update"} <= {r.method for r in found.methods}
+    assert {"clip_by_global_norm", "sgd_update"} <= {r.method for r in found.methods}
     assert found.meta["batch_size"] == 8
     assert max(row.peak_bytes for row in found.memory) > 0
     # 8 · 4 · 36 outputs of 9 products each, their biases and ReLU.
@@ -95,7 +95,7 @@ def test_on_the_emulator_the_kernels_have_rows(
     text = capsys.readouterr().out
     assert "the emulator's own" in text
     found = read_profile(here / "out")
-    assert {"conv2d_forward_direct", "ema_update"} <= {row.kernel for row in found.kernels}
+    assert {"conv2d_forward_direct", "sgd_update"} <= {row.kernel for row in found.kernels}
     assert found.ceilings is None
     assert not any(row.limit for row in found.methods)
 

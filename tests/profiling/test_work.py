@@ -135,6 +135,11 @@ A, B = f(3, 5), f(3, 5)
         ("sgd_update", (f(8), f(8), None), {"lr": 0.1}, None, 16, 4 * 24),
         ("sgd_update", (f(8), f(8), f(8)), {"lr": 0.1, "momentum": 0.9}, None, 32, 4 * 40),
         ("adam_update", (f(8),) * 4, {"lr": 0.1, "step": 1}, None, 112, 4 * 56),
+        ("ema_update", (f(8), f(8)), {"decay": 0.9}, None, 24, 4 * 24),
+        (
+            "sgd_update", (f(8), f(8), None), {"lr": 0.1, "average": f(8), "decay": 0.9}, None,
+            40, 4 * 40,
+        ),
         ("clip_by_global_norm", (f(8),), {"max_norm": 1.0}, f(), 24, 4 * 17),
         ("all_finite", (f(8),), {}, f(itemsize=1), 8, 33),
         (SET_GRAD, (f(8),), {}, None, 0, 64),

@@ -9,6 +9,9 @@ from typing import Any
 Rates = tuple[float, ...] | Any
 """The numbers, or a 1-d array of the device that holds them."""
 
+Ema = tuple[Any, Rates] | None
+"""The average that takes in an update's new values, and its ema_rates."""
+
 
 def sgd_rates(lr: float) -> tuple[float]:
     """What a step of SGD or RMSprop takes."""

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from gpucnn.errors import ConfigError
 from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import Array, ArrayOps, number
-from gpucnn.ops.contract.rates import Rates, adam_rates, ema_rates, sgd_rates
+from gpucnn.ops.contract.rates import Ema, Rates, adam_rates, ema_rates, sgd_rates
 from gpucnn.ops.shapes import integer
 
 
@@ -17,7 +18,8 @@ class UpdateOps(ArrayOps):
     `lr_scale` is None or an array of that length that multiplies the learning rate. `lr` (`decay`)
     may be a 1-d array of the device, of the arenas' dtype, with what sgd_rates, adam_rates or
     ema_rates give: it is read when the update runs, to the same bits. `only_if`, a 0-d bool array,
-    leaves the update out where it is false by then.
+    leaves the update out where it is false by then. `average` takes in the new values with `decay`,
+    as ema_update after it would.
     """
 
     @implements("A22")
@@ -33,6 +35,8 @@ class UpdateOps(ArrayOps):
         weight_decay: float = 0.0,
         lr_scale: Array | None = None,
         only_if: Array | None = None,
+        average: Array | None = None,
+        decay: float | Array | None = None,
     ) -> None:
         """One step of SGD (S0 §6, S3; as torch.optim.SGD with dampening 0).
 
@@ -53,6 +57,7 @@ class UpdateOps(ArrayOps):
             number("weight_decay", weight_decay, 0, open_high=True),
             lr_scale,
             only_if,
+            self._ema(average, decay, values),
         )
 
     def adam_update(
@@ -71,6 +76,8 @@ class UpdateOps(ArrayOps):
         decoupled: bool = False,
         lr_scale: Array | None = None,
         only_if: Array | None = None,
+        average: Array | None = None,
+        decay: float | Array | None = None,
     ) -> None:
         """One step of Adam (Kingma & Ba, 2015), or of AdamW with `decoupled` (as torch.optim).
 
@@ -96,6 +103,7 @@ class UpdateOps(ArrayOps):
             bool(decoupled),
             lr_scale,
             only_if,
+            self._ema(average, decay, values),
         )
 
     def rmsprop_update(
@@ -112,6 +120,8 @@ class UpdateOps(ArrayOps):
         weight_decay: float = 0.0,
         lr_scale: Array | None = None,
         only_if: Array | None = None,
+        average: Array | None = None,
+        decay: float | Array | None = None,
     ) -> None:
         """One step of RMSprop, not centred (Hinton's lecture 6e; as torch.optim.RMSprop)."""
         momentum = number("momentum", momentum, 0, 1, open_high=True)
@@ -129,6 +139,7 @@ class UpdateOps(ArrayOps):
             number("weight_decay", weight_decay, 0, open_high=True),
             lr_scale,
             only_if,
+            self._ema(average, decay, values),
         )
 
     def ema_update(
@@ -182,6 +193,14 @@ class UpdateOps(ArrayOps):
             return value
         return rates(number(name, value, 0, high, open_high=high == inf))
 
+    def _ema(self, average: Array | None, decay: Any, values: Array) -> Ema:
+        if average is None:
+            if decay is not None:
+                raise ConfigError(f"decay needs an average to decay, got {decay!r} without one")
+            return None
+        self._check("average", average, shape=values.shape, dtype=values.dtype.name)
+        return average, self._rates("decay", decay, values, ema_rates, 2, high=1)
+
     def _check_arenas(self, lr_scale: Any, only_if: Any, **arenas: Any) -> None:
         if only_if is not None:
             self._check("only_if", only_if, shape=(), dtype="bool")
@@ -205,6 +224,7 @@ class UpdateOps(ArrayOps):
         weight_decay: float,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None: ...
 
     @abstractmethod
@@ -222,6 +242,7 @@ class UpdateOps(ArrayOps):
         decoupled: bool,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None: ...
 
     @abstractmethod
@@ -238,6 +259,7 @@ class UpdateOps(ArrayOps):
         weight_decay: float,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None: ...
 
     @abstractmethod

@@ -6,7 +6,7 @@ from math import inf, sqrt
 import numpy as np
 
 from gpucnn.ops.contract.arrays import Array
-from gpucnn.ops.contract.rates import Rates
+from gpucnn.ops.contract.rates import Ema, Rates
 from gpucnn.ops.contract.updates import UpdateOps
 from gpucnn.ops.cpu.base import CpuArrayOps, Scratch
 
@@ -25,12 +25,15 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         weight_decay: float,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None:
         if _left_out(only_if):
             return
-        (lr,) = rates
+        (lr,), (average, decays) = rates, ema or (None, ())
 
-        def body(take: Scratch, values: Array, grads: Array, velocity: Array, scale: Array) -> None:
+        def body(
+            take: Scratch, values: Array, grads: Array, velocity: Array, scale: Array, mean: Array
+        ) -> None:
             term, ahead = take.like(values), take.like(values)
             step = _decayed(grads, values, weight_decay, take)
             if velocity is not None:
@@ -41,8 +44,9 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
                     ahead += step
                 step = ahead if nesterov else velocity
             _apply(values, step, lr, scale, term)
+            _take_in(mean, values, decays, term)
 
-        self._each(body, values, grads, velocity, lr_scale)
+        self._each(body, values, grads, velocity, lr_scale, average)
 
     def _adam_update(
         self,
@@ -58,14 +62,16 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         decoupled: bool,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None:
         if _left_out(only_if):
             return
-        lr, corrected_lr, correction2 = rates
+        (lr, corrected_lr, correction2), (average, decays) = rates, ema or (None, ())
 
         def body(
-            take: Scratch, values: Array, grads: Array, first: Array, second: Array, scale: Array
-        ) -> None:
+            take: Scratch, values: Array, grads: Array, first: Array, second: Array, scale: Array,
+            mean: Array,
+        ) -> None:  # fmt: skip
             term, root = take.like(values), take.like(values)
             if weight_decay and decoupled:
                 decay = np.multiply(values, weight_decay, out=root)
@@ -79,8 +85,9 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
             root += eps
             ratio = np.divide(first, root, out=root)
             _apply(values, ratio, corrected_lr, scale, term)
+            _take_in(mean, values, decays, term)
 
-        self._each(body, values, grads, first, second, lr_scale)
+        self._each(body, values, grads, first, second, lr_scale, average)
 
     def _rmsprop_update(
         self,
@@ -95,14 +102,16 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         weight_decay: float,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None:
         if _left_out(only_if):
             return
-        (lr,) = rates
+        (lr,), (average, decays) = rates, ema or (None, ())
 
         def body(
-            take: Scratch, values: Array, grads: Array, second: Array, velocity: Array, scale: Array
-        ) -> None:
+            take: Scratch, values: Array, grads: Array, second: Array, velocity: Array,
+            scale: Array, mean: Array,
+        ) -> None:  # fmt: skip
             term, root = take.like(values), take.like(values)
             grads = _decayed(grads, values, weight_decay, take)
             _add_squares(second, grads, alpha, term)
@@ -114,19 +123,18 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
                 velocity += step
                 step = velocity
             _apply(values, step, lr, scale, term)
+            _take_in(mean, values, decays, term)
 
-        self._each(body, values, grads, second, velocity, lr_scale)
+        self._each(body, values, grads, second, velocity, lr_scale, average)
 
     def _ema_update(
         self, average: Array, values: Array, rates: Rates, only_if: Array | None
     ) -> None:
         if _left_out(only_if):
             return
-        decay, rest = rates
 
         def body(take: Scratch, average: Array, values: Array) -> None:
-            average *= decay
-            average += np.multiply(values, rest, out=take.like(values))
+            _take_in(average, values, rates, take.like(values))
 
         self._each(body, average, values)
 
@@ -176,6 +184,14 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
             body(take, *(None if a is None else a[low:high] for a in arenas))
 
         self._over(like.size, like.size, part, scratch=3 * like.itemsize)
+
+
+def _take_in(average: Array | None, values: Array, rates: Rates, term: Array) -> None:
+    """average = decay·average + rest·values, if there is one; `term` is room for the product."""
+    if average is not None:
+        decay, rest = rates
+        average *= decay
+        average += np.multiply(values, rest, out=term)
 
 
 def _left_out(only_if: Array | None) -> bool:

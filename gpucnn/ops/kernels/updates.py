@@ -7,7 +7,7 @@ the arenas' dtype when they are passed.
 from typing import Any
 
 from gpucnn.ops.contract.arrays import Array
-from gpucnn.ops.contract.rates import Rates
+from gpucnn.ops.contract.rates import Ema, Rates
 from gpucnn.ops.contract.updates import UpdateOps
 from gpucnn.ops.kernels.base import THREADS, KernelArrayOps
 
@@ -25,6 +25,11 @@ def _passed(rates: Rates, count: int) -> list[Any]:
     return [None, *rates] if isinstance(rates, tuple) else [rates, *[0] * count]
 
 
+def _averaged(ema: Ema) -> list[Any]:
+    """The average, null without one, and its rates as `_passed` gives them."""
+    return [None, None, 0, 0] if ema is None else [ema[0], *_passed(ema[1], 2)]
+
+
 class KernelUpdates(KernelArrayOps, UpdateOps):
     """The update family on kernels."""
 
@@ -39,9 +44,10 @@ class KernelUpdates(KernelArrayOps, UpdateOps):
         weight_decay: float,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None:
         rates_at, lr = _passed(rates, 1)
-        args = [values, grads, velocity, lr_scale, rates_at, only_if]
+        args = [values, grads, velocity, lr_scale, rates_at, only_if, *_averaged(ema)]
         args += [lr, momentum, nesterov, weight_decay]
         self._launch_elements("sgd_update", values.size, [*args, values.size], dtype=values.dtype)
 
@@ -59,9 +65,11 @@ class KernelUpdates(KernelArrayOps, UpdateOps):
         decoupled: bool,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None:
         rates_at, *numbers = _passed(rates, 3)
-        args = [values, grads, first, second, lr_scale, rates_at, only_if, *numbers]
+        args = [values, grads, first, second, lr_scale, rates_at, only_if]
+        args += [*_averaged(ema), *numbers]
         args += [beta1, 1 - beta1, beta2, 1 - beta2, eps, weight_decay, decoupled, values.size]
         self._launch_elements("adam_update", values.size, args, dtype=values.dtype)
 
@@ -78,9 +86,10 @@ class KernelUpdates(KernelArrayOps, UpdateOps):
         weight_decay: float,
         lr_scale: Array | None,
         only_if: Array | None,
+        ema: Ema,
     ) -> None:
         rates_at, lr = _passed(rates, 1)
-        args = [values, grads, second, velocity, lr_scale, rates_at, only_if]
+        args = [values, grads, second, velocity, lr_scale, rates_at, only_if, *_averaged(ema)]
         args += [lr, alpha, 1 - alpha, eps, momentum]
         self._launch_elements(
             "rmsprop_update", values.size, [*args, weight_decay, values.size], dtype=values.dtype

@@ -175,11 +175,10 @@ FAULTS: list[Fault] = [
     *faults(
         "ema_update",
         ("an element too many", "i < uint32(count)", "i <= uint32(count)", average, "memcheck"),
-        ("decay for rest", "rest * values[i];", "decay * values[i];", average),
+        ("the average of itself", "take_in(average, i, values[i]", "take_in(average, i, average[i]",
+         average),
         ("the last element left out", "i < uint32(count)", "i < uint32(count) - 1", average),
         ("no further turn", "i += threads", "i += count", average_of_many),
-        ("one rate in memory for both", "rest = rates[1]", "rest = rates[0]", rates("ema_update")),
-        ("the decay in memory not read", "decay = rates[0];", "", rates("ema_update")),
         ("done where it is not to be", "if (only_if && !*only_if) return;", "",
          held_back("ema_update")),
         ("left out where it is to be done", "only_if && !*only_if", "only_if",

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,33 @@ def test_shapes_that_change(ops: Ops) -> None:
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b)
     assert graphs.steps.replays > 6
+
+
+def test_a_new_plan_is_captured_anew(ops: Ops) -> None:
+    """A larger batch moves the arena: a graph of the smaller would write where it was."""
+
+    class Sizes(helpers.ListBatches):
+        sizes = (2, 2, 2, 2, 8, 2, 2, 2, 2)
+
+        def epoch(self, epoch: int, start: int = 0) -> Any:
+            for size in self.sizes:
+                yield helpers.HostBatch(self.images[:size], self.labels[:size], np.arange(size))
+
+        def __len__(self) -> int:
+            return len(self.sizes)
+
+    class Replayed(Callback):
+        def __init__(self) -> None:
+            self.after = [0]
+
+        def on_step(self, trainer: Trainer) -> None:
+            self.after.append(trainer.steps.replays)
+
+    whole = helpers.problem(8, 8)
+    batches = Sizes(whole.images, whole.labels, 8)
+    replayed = Replayed()
+    make(ops, True, batches=batches, callbacks=[replayed], epochs=1).fit()
+    assert [b - a for a, b in pairwise(replayed.after)] == [0, 0, 1, 1, 0, 0, 1, 1, 1]
 
 
 def test_a_resumed_run_is_the_unbroken_one(ops: Ops) -> None:

@@ -260,14 +260,15 @@ class NoBiasCorrection(NumpyOps):
     """Adam at step infinity."""
 
     def _adam_update(self, *args: Any) -> None:
-        super()._adam_update(*args[:5], 10**6, *args[6:])
+        (lr, *_), rest = args[4], args[5:]
+        super()._adam_update(*args[:4], (lr, lr, 1.0), *rest)
 
 
 class CoupledDecay(NumpyOps):
     """AdamW that is Adam."""
 
     def _adam_update(self, *args: Any) -> None:
-        super()._adam_update(*args[:10], False, args[11])
+        super()._adam_update(*args[:9], False, *args[10:])
 
 
 def conv(name: str, check: Callable[..., None], dtype: str = "float32") -> Callable[[Ops], None]:

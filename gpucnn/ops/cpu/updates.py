@@ -27,8 +27,6 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         only_if: Array | None,
         ema: Ema,
     ) -> None:
-        if _left_out(only_if):
-            return
         (lr,), (average, decays) = rates, ema or (None, ())
 
         def body(
@@ -46,7 +44,7 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
             _apply(values, step, lr, scale, term)
             _take_in(mean, values, decays, term)
 
-        self._each(body, values, grads, velocity, lr_scale, average)
+        self._each(body, values, grads, velocity, lr_scale, average, only_if=only_if)
 
     def _adam_update(
         self,
@@ -64,8 +62,6 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         only_if: Array | None,
         ema: Ema,
     ) -> None:
-        if _left_out(only_if):
-            return
         (lr, corrected_lr, correction2), (average, decays) = rates, ema or (None, ())
 
         def body(
@@ -87,7 +83,7 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
             _apply(values, ratio, corrected_lr, scale, term)
             _take_in(mean, values, decays, term)
 
-        self._each(body, values, grads, first, second, lr_scale, average)
+        self._each(body, values, grads, first, second, lr_scale, average, only_if=only_if)
 
     def _rmsprop_update(
         self,
@@ -104,8 +100,6 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
         only_if: Array | None,
         ema: Ema,
     ) -> None:
-        if _left_out(only_if):
-            return
         (lr,), (average, decays) = rates, ema or (None, ())
 
         def body(
@@ -125,18 +119,15 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
             _apply(values, step, lr, scale, term)
             _take_in(mean, values, decays, term)
 
-        self._each(body, values, grads, second, velocity, lr_scale, average)
+        self._each(body, values, grads, second, velocity, lr_scale, average, only_if=only_if)
 
     def _ema_update(
         self, average: Array, values: Array, rates: Rates, only_if: Array | None
     ) -> None:
-        if _left_out(only_if):
-            return
-
         def body(take: Scratch, average: Array, values: Array) -> None:
             _take_in(average, values, rates, take.like(values))
 
-        self._each(body, average, values)
+        self._each(body, average, values, only_if=only_if)
 
     def _clip_by_global_norm(self, grads: Array, max_norm: float) -> Array:
         # The largest taken out, so that no square overflows or vanishes.
@@ -175,12 +166,19 @@ class CpuUpdates(CpuArrayOps, UpdateOps):
             finite &= np.isfinite(also)
         return finite
 
-    def _each(self, body: Callable[..., None], *arenas: Array | None) -> None:
-        """body(scratch, *parts) for matching parts of the arenas, of which some may be None."""
+    def _each(
+        self, body: Callable[..., None], *arenas: Array | None, only_if: Array | None
+    ) -> None:
+        """body(scratch, *parts) for matching parts of the arenas, of which some may be None.
+
+        Where `only_if` is false nothing is done, with the same requests for memory.
+        """
         like = arenas[0]
         assert like is not None
 
         def part(low: int, high: int, take: Scratch) -> None:
+            if only_if is not None and not only_if:
+                return
             body(take, *(None if a is None else a[low:high] for a in arenas))
 
         self._over(like.size, like.size, part, scratch=3 * like.itemsize)
@@ -192,10 +190,6 @@ def _take_in(average: Array | None, values: Array, rates: Rates, term: Array) ->
         decay, rest = rates
         average *= decay
         average += np.multiply(values, rest, out=term)
-
-
-def _left_out(only_if: Array | None) -> bool:
-    return only_if is not None and not only_if
 
 
 def _decayed(grads: Array, values: Array, weight_decay: float, take: Scratch) -> Array:

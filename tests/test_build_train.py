@@ -245,6 +245,13 @@ def test_auto_says_what_it_chose_and_why(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "\n" not in line
 
 
+def test_autotune_says_where_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    _, text = run(tmp_path / "on", "train.autotune=true", "train.max_iterations=1")
+    assert "autotune: nothing to measure on device cpu" in text
+    _, text = run(tmp_path / "off", "train.max_iterations=1")
+    assert "autotune" not in text
+
+
 def test_auto_trains_and_the_resolved_device_is_saved(tmp_path: Path) -> None:
     summary, text = run(tmp_path / "run", "device=auto", "train.epochs=1")
     assert text.splitlines()[0].startswith(f"device {summary.device} (auto: ")

@@ -249,7 +249,7 @@ def test_autotune_says_where_there_is_nothing_to_measure(tmp_path: Path) -> None
     _, text = run(tmp_path / "on", "train.autotune=true", "train.max_iterations=1")
     assert "autotune: nothing to measure on device cpu" in text
     _, text = run(tmp_path / "off", "train.max_iterations=1")
-    assert "autotune" not in text
+    assert "autotune:" not in text
 
 
 def test_auto_trains_and_the_resolved_device_is_saved(tmp_path: Path) -> None:

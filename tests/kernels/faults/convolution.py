@@ -201,7 +201,7 @@ FAULTS = [
             "packs of weights whose rows are not whole",
             "depth % kVector == 0 && aligned(w)",
             "aligned(w)",
-            on("less_than_a_tile"),
+            on("less_than_a_tile", stages=2),
             "memcheck",
         ),
         (
@@ -288,7 +288,7 @@ FAULTS = [
             "packs of deltas over two images",
             "pq % kVector == 0 && aligned(dy)",
             "aligned(dy)",
-            on("tile_over_two_images"),
+            on("tile_over_two_images", stages=2),
             "memcheck",
         ),
         (

@@ -36,6 +36,10 @@ class KernelError(GpucnnError):
     exit_status = 1
 
 
+class CaptureError(GpucnnError):
+    """Work that a CUDA graph cannot hold."""
+
+
 class NonFiniteError(GpucnnError):
     """NaN or Inf in the loss, a layer's output or a gradient."""
 

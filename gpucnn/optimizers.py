@@ -7,13 +7,14 @@ its gradient being zero, stays zero.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpucnn.errors import ConfigError, DeviceError, GpucnnError
 from gpucnn.implements import implements
 from gpucnn.layers.base import Parameter, flag
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
+from gpucnn.ops.contract.rates import adam_rates, sgd_rates
 
 ALIGNMENT = 64
 
@@ -54,18 +55,36 @@ class Optimizer(ABC):
             self.lr_scale = ops.zeros((size,), dtype)
         for parameter, start in zip(trained, starts, strict=True):
             segment, shape = slice(start, start + parameter.size), parameter.value.shape
-            parameter.bind(self.values[segment].reshape(shape), self.grads[segment].reshape(shape))
+            value, grad = (a[segment].reshape(shape) for a in (self.values, self.grads))
+            parameter.bind(value, grad, ops.memory)
             if self.lr_scale is not None:
                 self.lr_scale[segment] = parameter.lr_scale
         self.parameters, self._ops, self.iterations = trained, ops, 0
         self._state = {name: ops.zeros((size,), dtype) for name in self._state_names()}
 
-    def step(self, lr: float | None = None) -> None:
-        """Update all bound parameters from their gradients, at `lr` or else the base rate."""
+    def step(
+        self,
+        lr: float | Array | None = None,
+        *,
+        only_if: Array | None = None,
+        average: Array | None = None,
+        decay: float | Array | None = None,
+    ) -> None:
+        """Update all bound parameters from their gradients, at `lr` or else the base rate.
+
+        `lr` may be a device array of the next step's `rates`. `only_if`, a 0-d bool array of the
+        device, leaves the update out where it is false. `average`, an arena like `values`, takes in
+        the new ones in the same pass: average = decay·average + (1 - decay)·values.
+        """
         if self._ops is None:
             raise GpucnnError("the optimizer has no parameters: call bind(parameters, ops) first")
-        self._step(self._ops, self.lr if lr is None else lr)
+        options = {"only_if": only_if, "average": average, "decay": decay}
+        self._step(self._ops, self.lr if lr is None else lr, options)
         self.iterations += 1
+
+    def rates(self, lr: float) -> tuple[float, ...]:
+        """What the next step takes from its place in the training."""
+        return sgd_rates(lr)
 
     def state(self) -> dict[str, Array]:
         """The flat state arrays by name; to load them, write into them (and set `iterations`)."""
@@ -75,7 +94,7 @@ class Optimizer(ABC):
     def _state_names(self) -> tuple[str, ...]: ...
 
     @abstractmethod
-    def _step(self, ops: Ops, lr: float) -> None: ...
+    def _step(self, ops: Ops, lr: float | Array, options: dict[str, Any]) -> None: ...
 
 
 @implements("A22")
@@ -94,7 +113,7 @@ class SGD(Optimizer):
     def _state_names(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum else ()
 
-    def _step(self, ops: Ops, lr: float) -> None:
+    def _step(self, ops: Ops, lr: float | Array, options: dict[str, Any]) -> None:
         ops.sgd_update(
             self.values,
             self.grads,
@@ -104,6 +123,7 @@ class SGD(Optimizer):
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
             lr_scale=self.lr_scale,
+            **options,
         )
 
 
@@ -126,10 +146,13 @@ class Adam(Optimizer):
         self.beta2 = number("beta2", beta2, 0, 1, open_high=True)
         self.eps = number("eps", eps, 0, open_high=True)
 
+    def rates(self, lr: float) -> tuple[float, ...]:
+        return adam_rates(lr, self.iterations + 1, self.beta1, self.beta2)
+
     def _state_names(self) -> tuple[str, ...]:
         return ("first", "second")
 
-    def _step(self, ops: Ops, lr: float) -> None:
+    def _step(self, ops: Ops, lr: float | Array, options: dict[str, Any]) -> None:
         ops.adam_update(
             self.values,
             self.grads,
@@ -143,6 +166,7 @@ class Adam(Optimizer):
             weight_decay=self.weight_decay,
             decoupled=self.decoupled,
             lr_scale=self.lr_scale,
+            **options,
         )
 
 
@@ -183,7 +207,7 @@ class RMSprop(Optimizer):
     def _state_names(self) -> tuple[str, ...]:
         return ("second", "velocity") if self.momentum else ("second",)
 
-    def _step(self, ops: Ops, lr: float) -> None:
+    def _step(self, ops: Ops, lr: float | Array, options: dict[str, Any]) -> None:
         ops.rmsprop_update(
             self.values,
             self.grads,
@@ -195,6 +219,7 @@ class RMSprop(Optimizer):
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             lr_scale=self.lr_scale,
+            **options,
         )
 
 

@@ -2,6 +2,7 @@
 // blocks that depends on count alone, all_finite in one block over their answers.
 //
 // a         scalar_t (count); partial bool (blocks of the first grid); finite bool ()
+// also      scalar_t (), one number more, or null
 // mapping   a grid-stride loop, neighbours on neighbours, then a vote of the block
 // launch    all_finite_partial grid (blocks), all_finite grid (1); block any
 // race-free thread 0 of a block writes its answer; nothing else is written
@@ -20,8 +21,8 @@ extern "C" __global__ void all_finite_partial(const scalar_t* __restrict__ a, bo
 }
 
 extern "C" __global__ void all_finite(const bool* __restrict__ partial, bool* __restrict__ finite,
-                                      int blocks) {
-    bool all = true;
+                                      const scalar_t* __restrict__ also, int blocks) {
+    bool all = !also || *also - *also == scalar_t(0);
     for (int i = threadIdx.x; i < blocks; i += blockDim.x) all = all && partial[i];
     all = __syncthreads_and(all);
     if (threadIdx.x == 0) *finite = all;

@@ -1,4 +1,5 @@
-// What the two passes of batch normalisation share: a channel's values cut into chunks for their sums.
+// What the two passes of batch normalisation share: a channel's values cut into chunks for their sums,
+// and the formula.
 //
 // A channel has `values` = N * H * W values, in N runs of `pixels` = H * W. Chunk s holds the values
 // kChunk * s on, a block each; thread t takes those at t, t + THREADS, ... So the order of every sum
@@ -38,6 +39,11 @@ DEVICE Walk next(Walk at, int channels, int pixels) {
         at.address += (channels - 1) * pixels;
     }
     return at;
+}
+
+// y for x = value. Both passes form it, and to the same bits: by one fma.
+DEVICE scalar_t normalised(scalar_t value, scalar_t mean, scalar_t scale, scalar_t beta) {
+    return fma(value - mean, scale, beta);
 }
 
 // Sum over the block, known to all its threads. `scratch` holds 33 scalars.

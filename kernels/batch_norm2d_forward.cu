@@ -1,11 +1,12 @@
 // batch_norm2d_forward: y = gamma[c] * (x - mean[c]) * inverse_std[c] + beta[c], with
-// inverse_std = 1 / sqrt(var + eps) (Ioffe & Szegedy 2015, algorithm 1).
+// inverse_std = 1 / sqrt(var + eps) (Ioffe & Szegedy 2015, algorithm 1); then y += residual, if there is
+// one, and y <= 0 ? 0 : y with relu.
 // implements A24
 //
-// x, y      scalar_t (N, C, H, W);  gamma, beta, mean, inverse_std, running_* scalar_t (C)
+// x, y      scalar_t (N, C, H, W), residual like them or null;  gamma, beta, mean, inverse_std, running_* scalar_t (C)
 // means, squares  scalar_t (C, splits): a chunk's mean and sum of squares about it
-// passes    in training: 1 batch_norm2d_forward_partial, two passes over values held in registers, so
-//           nothing cancels; 2 batch_norm2d_forward_statistics, which merges the chunks (Chan, Golub &
+// passes    in training: 1 batch_norm2d_forward_partial, which reads x once and passes twice over the values
+//           it holds in registers, so nothing cancels; 2 batch_norm2d_forward_statistics, which merges the chunks (Chan, Golub &
 //           LeVeque 1983) and moves the running statistics by `momentum`, the variance unbiased.
 //           In evaluation: batch_norm2d_forward_running. Then 3 batch_norm2d_forward, elementwise
 // launch    1: grid splits * C, block THREADS. 2: grid C, block a multiple of 32, from the shape alone.
@@ -13,7 +14,7 @@
 //           channel's run is made of whole ones
 // macros    THREADS, VALUES: a chunk is THREADS * VALUES values
 // race-free partial sums in fixed order, no atomics; each result is written by one thread
-// cost      reads x twice, writes y once
+// cost      reads x once for the statistics, x and residual once more for y, writes y once
 #include "batch_norm2d.cuh"
 
 extern "C" __global__ void batch_norm2d_forward_partial(const scalar_t* __restrict__ x,
@@ -79,14 +80,24 @@ extern "C" __global__ void batch_norm2d_forward_running(const scalar_t* __restri
 
 template <int N>
 DEVICE void normalise(const scalar_t* x, const scalar_t* gamma, const scalar_t* beta, const scalar_t* mean,
-                      const scalar_t* inverse_std, scalar_t* y, int channels, int pixels, int count) {
+                      const scalar_t* inverse_std, const scalar_t* residual, scalar_t* y, int channels,
+                      int pixels, int relu, int count) {
     const uint32 packs = count / N, packs_of_run = pixels / N;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < packs; i += gridDim.x * blockDim.x) {
         const int c = i / packs_of_run % channels;
         const scalar_t centre = mean[c], scale = gamma[c] * inverse_std[c], shift = beta[c];
         Pack<N> pack = load_pack<N>(x + i * N);
 #pragma unroll
-        for (int k = 0; k < N; ++k) pack.v[k] = (pack.v[k] - centre) * scale + shift;
+        for (int k = 0; k < N; ++k) pack.v[k] = normalised(pack.v[k], centre, scale, shift);
+        if (residual) {
+            const Pack<N> other = load_pack<N>(residual + i * N);
+#pragma unroll
+            for (int k = 0; k < N; ++k) pack.v[k] += other.v[k];
+        }
+        if (relu) {
+#pragma unroll
+            for (int k = 0; k < N; ++k) pack.v[k] = pack.v[k] <= scalar_t(0) ? scalar_t(0) : pack.v[k];
+        }
         store_pack(y + i * N, pack);
     }
 }
@@ -96,10 +107,11 @@ extern "C" __global__ void batch_norm2d_forward(const scalar_t* __restrict__ x,
                                                 const scalar_t* __restrict__ beta,
                                                 const scalar_t* __restrict__ mean,
                                                 const scalar_t* __restrict__ inverse_std,
+                                                const scalar_t* __restrict__ residual,
                                                 scalar_t* __restrict__ y, int channels, int pixels,
-                                                int count) {
-    if (pixels % kVector == 0 && aligned(x) && aligned(y))
-        normalise<kVector>(x, gamma, beta, mean, inverse_std, y, channels, pixels, count);
+                                                int relu, int count) {
+    if (pixels % kVector == 0 && aligned(x) && aligned(residual) && aligned(y))
+        normalise<kVector>(x, gamma, beta, mean, inverse_std, residual, y, channels, pixels, relu, count);
     else
-        normalise<1>(x, gamma, beta, mean, inverse_std, y, channels, pixels, count);
+        normalise<1>(x, gamma, beta, mean, inverse_std, residual, y, channels, pixels, relu, count);
 }

@@ -10,19 +10,20 @@
 // (stride > kernel, or dilation sharing a factor with the stride) comes out as 0.
 //
 // dy (N,K,P,Q)  w (K,C/groups,R,S)  dx (N,C,H,W), any shape whose output is dy's
-// conv2d_backward_input            implicit matrix product (conv_tile.cuh): rows c of a group, columns
+// conv2d_backward_input            implicit matrix product (conv_pipeline.cuh): rows c of a group, columns
 //                                  (n, rows and columns of a phase), depth (k, the phase's taps).
 //                                  grid groups · phases · ⌈columns of the largest phase/TILE_N⌉ ·
-//                                  ⌈C/groups/TILE_M⌉, rows fastest. block kThreads
+//                                  ⌈C/groups/TILE_M⌉, in the order of place_of(). block kThreads
 // conv2d_backward_input_direct     for C/groups <= 4 (conv_direct.cuh): a thread a cell of all channels.
 //                                  grid as above with 128 columns and one tile of rows, block 128
 // conv2d_backward_input_depthwise  for C/groups = 1 in groups: a thread makes STRIP cells of a phase below
 //                                  each other with each weight that it reads. grid-stride loop over
 //                                  N·C·⌈cells of the largest phase/STRIP⌉·phases·W strips
-// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE
 // race-free phases share no cell; each dx is written once, by one thread, its sum in the order of (k,r,s)
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w read and dx written once from DRAM
 #include "conv_direct.cuh"
+#include "conv_pipeline.cuh"
 
 #define CHANNELS 4  // of a group, at most, in conv2d_backward_input_direct
 #define STRIP 4     // cells of a column and phase that a thread of conv2d_backward_input_depthwise makes
@@ -100,8 +101,9 @@ conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restric
     __shared__ Work work;  // too many numbers for every thread's registers
     const int filters = d.k / d.groups, channels = d.c / d.groups, kernel = d.r * d.s;
     const uint32 row_tiles = ceil_div(channels, TILE_M), plane = d.h * d.w;
-    const int row0 = blockIdx.x % row_tiles * TILE_M;
-    if (threadIdx.x == 0) work = work_of(d, blockIdx.x / row_tiles, TILE_N);
+    const Place place = place_of(blockIdx.x, row_tiles, gridDim.x / row_tiles);
+    const int row0 = place.row * TILE_M;
+    if (threadIdx.x == 0) work = work_of(d, place.col, TILE_N);
     __syncthreads();
     // The phase may have fewer columns than the largest, for which the grid is.
     if (work.first >= uint32(d.n) * work.v.cells * work.u.cells) return;

@@ -5,18 +5,18 @@
 // implements A6 A7 S0:5 S1:3.1 S2:BP4 S3:2.21 S4:18
 //
 // dy (N,K,P,Q)  x (N,C,H,W)  dw (K,C/groups,R,S)  parts (slices,K,C/groups,R,S); dw itself for one slice
-// conv2d_backward_weight            implicit matrix product (conv_tile.cuh): rows k, columns (c,r,s), depth
+// conv2d_backward_weight            implicit matrix product (conv_pipeline.cuh): rows k, columns (c,r,s), depth
 //                                   (n,p,q). grid slices · groups · ⌈C/groups·R·S/TILE_N⌉ ·
-//                                   ⌈K/groups/TILE_M⌉, rows fastest: they read the same x. block kThreads
+//                                   ⌈K/groups/TILE_M⌉, in the order of place_of(). block kThreads
 // conv2d_backward_weight_direct     for small groups, whose tiles would be mostly empty: a block sums TAPS
 //                                   taps of FILTERS filters over a slice, its threads stride over the pixels.
 //                                   grid slices · groups · ⌈K/groups/FILTERS⌉ · ⌈C/groups·R·S/TAPS⌉, block 256
 // conv2d_backward_weight_reduce     dw[i] = Σ_slice parts[slice,i], a thread an element, grid-stride loop
-// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N; FILTERS
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE; FILTERS
 // race-free each part and each dw is written once, by one thread, and added in a fixed order; slices
 //           depend on the shape alone (gpucnn/ops/kernels/convolution.py), so the bits do too
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs; dy, x read once from DRAM, parts written and read
-#include "conv_tile.cuh"
+#include "conv_pipeline.cuh"
 
 #ifndef FILTERS
 #define FILTERS 4
@@ -44,13 +44,10 @@ conv2d_backward_weight(const scalar_t* __restrict__ dy, const scalar_t* __restri
     const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
     const uint32 pq = d.p * d.q, pixels = d.n * pq;
     const uint32 row_tiles = ceil_div(filters, TILE_M), col_tiles = ceil_div(depth, TILE_N);
-    uint32 block = blockIdx.x;
-    const int row0 = block % row_tiles * TILE_M;
-    block /= row_tiles;
-    const int col0 = block % col_tiles * TILE_N;
-    block /= col_tiles;
-    const int group = block % d.groups, row = group * filters + row0;
-    const uint32 part = block / d.groups, first = part * slice;
+    const Place place = place_of(blockIdx.x, row_tiles, col_tiles);
+    const int row0 = place.row * TILE_M, col0 = place.col * TILE_N;
+    const int group = place.rest % d.groups, row = group * filters + row0;
+    const uint32 part = place.rest / d.groups, first = part * slice;
 
     scalar_t sum[THREAD_M][THREAD_N];
     const Vectors vectors = {pq % kVector == 0 && aligned(dy), pixels_are_x(d) && aligned(x)};

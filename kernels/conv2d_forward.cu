@@ -3,19 +3,20 @@
 // implements A3 A28 C1 C5 S3:2.4 S4:1 S4:7.1 S4:7.2
 //
 // x (N,C,H,W)  w (K,C/groups,R,S)  b (K) or null  y (N,K,P,Q)
-// conv2d_forward            implicit matrix product (conv_tile.cuh): rows k, columns (n,p,q), depth
+// conv2d_forward            implicit matrix product (conv_pipeline.cuh): rows k, columns (n,p,q), depth
 //                           (c,r,s). A block makes TILE_M filters x TILE_N pixels of a group.
-//                           grid groups · ⌈NPQ/TILE_N⌉ · ⌈K/groups/TILE_M⌉, rows fastest: blocks that run
-//                           together read the same x. block kThreads.
+//                           grid groups · ⌈NPQ/TILE_N⌉ · ⌈K/groups/TILE_M⌉, in the order of place_of().
+//                           block kThreads.
 // conv2d_forward_direct     for C/groups <= 4 (conv_direct.cuh): a thread makes FILTERS filters of a
 //                           pixel. grid as above with FILTERS and 128, block 128.
 // conv2d_forward_depthwise  for C/groups = 1 in groups: a thread makes STRIP outputs below each other with
 //                           each weight that it reads; neighbours have neighbouring columns. grid-stride
 //                           loop over N·K·⌈P/STRIP⌉·Q strips.
-// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N; FILTERS
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE; FILTERS
 // race-free each y is written once, by one thread, its sum in the order of (c,r,s)
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs; x, w, b read and y written once from DRAM
 #include "conv_direct.cuh"
+#include "conv_pipeline.cuh"
 
 #ifndef FILTERS
 #define FILTERS 16
@@ -47,9 +48,9 @@ conv2d_forward(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
     const int filters = d.k / d.groups, channels = d.c / d.groups, depth = channels * d.r * d.s;
     const uint32 pq = d.p * d.q, pixels = d.n * pq;
     const uint32 row_tiles = ceil_div(filters, TILE_M), col_tiles = (pixels - 1) / TILE_N + 1;
-    const int row0 = blockIdx.x % row_tiles * TILE_M;
-    const uint32 col0 = blockIdx.x / row_tiles % col_tiles * TILE_N;
-    const int group = blockIdx.x / row_tiles / col_tiles, first = group * filters + row0;
+    const Place place = place_of(blockIdx.x, row_tiles, col_tiles);
+    const int row0 = place.row * TILE_M, group = place.rest, first = group * filters + row0;
+    const uint32 col0 = place.col * TILE_N;
 
     scalar_t sum[THREAD_M][THREAD_N];
     const Vectors vectors = {depth % kVector == 0 && aligned(w), pixels_are_x(d) && aligned(x)};

@@ -8,6 +8,7 @@
 //
 // x, y, mask scalar_t (planes, H, W), planes = N * C
 // corners   uint8 (planes, H + B - 1, W + B - 1), rows uint8 (planes, H, W + B - 1), both 0 or 1
+// step_at   uint32 (), read instead of step, or null
 // mapping   a grid-stride loop over groups of four corners (the four words of one Philox call), and
 //           over the elements of rows and of y, neighbours on neighbours
 // launch    grid any, block any
@@ -16,10 +17,11 @@
 #include "philox.cuh"
 
 extern "C" __global__ void drop_block2d_forward_corners(uint8* corners, uint32 threshold, uint64 seed,
-                                                        uint32 layer, uint32 step, int count) {
+                                                        uint32 layer, uint32 step, const uint32* step_at,
+                                                        int count) {
     const uint32 groups = (uint32(count) + 3) / 4, threads = gridDim.x * blockDim.x;
     for (uint32 g = blockIdx.x * blockDim.x + threadIdx.x; g < groups; g += threads) {
-        const Words draws = philox(g, seed, layer, step);
+        const Words draws = philox(g, seed, layer, step_at ? *step_at : step);
 #pragma unroll
         for (int i = 0; i < 4; ++i)
             if (4 * g + i < uint32(count)) corners[4 * g + i] = draws.v[i] >= threshold;

@@ -3,6 +3,7 @@
 // implements A23
 //
 // mask      scalar_t (N, C, 1, 1), count = N * C
+// step_at   uint32 (), read instead of step, or null
 // mapping   a grid-stride loop over groups of four channels: the four words of one Philox call
 // launch    grid any, block any
 // race-free each channel is written by the one thread of its group
@@ -10,10 +11,10 @@
 #include "philox.cuh"
 
 extern "C" __global__ void dropout2d_forward(scalar_t* mask, uint32 threshold, scalar_t scale, uint64 seed,
-                                             uint32 layer, uint32 step, int count) {
+                                             uint32 layer, uint32 step, const uint32* step_at, int count) {
     const uint32 groups = (uint32(count) + 3) / 4, threads = gridDim.x * blockDim.x;
     for (uint32 g = blockIdx.x * blockDim.x + threadIdx.x; g < groups; g += threads) {
-        const Words draws = philox(g, seed, layer, step);
+        const Words draws = philox(g, seed, layer, step_at ? *step_at : step);
 #pragma unroll
         for (int i = 0; i < 4; ++i)
             if (4 * g + i < uint32(count)) mask[4 * g + i] = draws.v[i] < threshold ? scalar_t(0) : scale;

@@ -3,6 +3,7 @@
 // implements A23
 //
 // x, y, mask scalar_t (count), any shape, contiguous
+// step_at   uint32 (), read instead of step, or null
 // mapping   a grid-stride loop over groups of four elements: the four words of one Philox call
 // launch    grid any, block any
 // race-free each element is written by the one thread of its group
@@ -11,11 +12,12 @@
 
 extern "C" __global__ void dropout_forward(const scalar_t* __restrict__ x, scalar_t* __restrict__ y,
                                            scalar_t* __restrict__ mask, uint32 threshold, scalar_t scale,
-                                           uint64 seed, uint32 layer, uint32 step, int count) {
+                                           uint64 seed, uint32 layer, uint32 step,
+                                           const uint32* __restrict__ step_at, int count) {
     const bool vectors = aligned(x) && aligned(y) && aligned(mask);
     const uint32 groups = (uint32(count) + 3) / 4, threads = gridDim.x * blockDim.x;
     for (uint32 g = blockIdx.x * blockDim.x + threadIdx.x; g < groups; g += threads) {
-        const Words draws = philox(g, seed, layer, step);
+        const Words draws = philox(g, seed, layer, step_at ? *step_at : step);
         scalar_t kept[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i) kept[i] = draws.v[i] < threshold ? scalar_t(0) : scale;

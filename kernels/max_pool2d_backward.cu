@@ -1,8 +1,10 @@
 // max_pool2d_backward: dx[n,c,i,j] = sum of dy[n,c,p,q] over the windows whose winner is (i, j)
-// (S3 (4.6)); 0 where a cell wins no window.
+// (S3 (4.6)); 0 where a cell wins no window. With relu_y, the forward's y, that is ReLU's gradient too
+// where x was ReLU's result: the winner is y, so a dy at y <= 0 counts as 0.
 // implements A9 A10 P1 S0:3 S3:4.5 S3:4.6
 //
-// dy        scalar_t (N, C, P, Q);  argmax ARGMAX (N, C, P, Q);  dx scalar_t (N, C, H, W)
+// dy        scalar_t (N, C, P, Q);  argmax ARGMAX (N, C, P, Q);  relu_y like dy, or null;
+// dx        scalar_t (N, C, H, W)
 // mapping   grid-stride loops.
 //           max_pool2d_backward: a thread for each cell of dx. It gathers from the windows that cover
 //           the cell, p before q in rising order: any overlap, any dilation
@@ -14,7 +16,8 @@
 // launch    grid any, block any
 // macros    ARGMAX: uint8 (windows of at most 256 cells) or int
 // race-free each dx is written by one thread, exactly once: dx needs no clearing
-// cost      reads dy and argmax once (the gather once for each cover, through the cache), writes dx once
+// cost      reads dy, argmax and relu_y once (the gather once for each cover, through the cache), writes dx
+//           once
 #include "pooling.cuh"
 #include "vector.cuh"
 
@@ -22,9 +25,15 @@
 #define ARGMAX uint8
 #endif
 
+// dy[window], behind ReLU where x was its result.
+DEVICE scalar_t delta_of(const scalar_t* dy, const scalar_t* relu_y, int window) {
+    return relu_y && relu_y[window] <= scalar_t(0) ? scalar_t(0) : dy[window];
+}
+
 template <bool USUAL>
 DEVICE void gather(const scalar_t* __restrict__ dy, const ARGMAX* __restrict__ argmax,
-                   scalar_t* __restrict__ dx, const Pool2dParams& geometry, int count) {
+                   const scalar_t* __restrict__ relu_y, scalar_t* __restrict__ dx,
+                   const Pool2dParams& geometry, int count) {
     const Pool2dParams s = known<USUAL>(geometry);
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += gridDim.x * blockDim.x) {
         const Place at = place_of(i, s.h, s.w);
@@ -38,7 +47,7 @@ DEVICE void gather(const scalar_t* __restrict__ dy, const ARGMAX* __restrict__ a
                 if (wide % s.dilation_w) continue;
                 const int place = high / s.dilation_h * s.kernel_w + wide / s.dilation_w;
                 const int window = (at.plane * s.p + p) * s.q + q;
-                if (argmax[window] == place) sum += dy[window];
+                if (argmax[window] == place) sum += delta_of(dy, relu_y, window);
             }
         }
         dx[i] = sum;
@@ -47,11 +56,12 @@ DEVICE void gather(const scalar_t* __restrict__ dy, const ARGMAX* __restrict__ a
 
 extern "C" __global__ void max_pool2d_backward(const scalar_t* __restrict__ dy,
                                                const ARGMAX* __restrict__ argmax,
+                                               const scalar_t* __restrict__ relu_y,
                                                scalar_t* __restrict__ dx, Pool2dParams s, int count) {
     if (is_usual(s))
-        gather<true>(dy, argmax, dx, s, count);
+        gather<true>(dy, argmax, relu_y, dx, s, count);
     else
-        gather<false>(dy, argmax, dx, s, count);
+        gather<false>(dy, argmax, relu_y, dx, s, count);
 }
 
 // The cells low..high-1 along one axis that window `window` of `windows` owns.
@@ -66,9 +76,11 @@ DEVICE Owned owned(int window, int windows, int stride, int pad, int size) {
 
 extern "C" __global__ void max_pool2d_backward_scatter(const scalar_t* __restrict__ dy,
                                                        const ARGMAX* __restrict__ argmax,
+                                                       const scalar_t* __restrict__ relu_y,
                                                        scalar_t* __restrict__ dx, Pool2dParams s, int count) {
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += gridDim.x * blockDim.x) {
         const Place at = place_of(i, s.p, s.q);
+        const scalar_t delta = delta_of(dy, relu_y, i);
         const int place = argmax[i];
         const int winner_row = at.row * s.stride_h - s.pad_top + place / s.kernel_w * s.dilation_h;
         const int winner_column = at.column * s.stride_w - s.pad_left + place % s.kernel_w * s.dilation_w;
@@ -77,7 +89,7 @@ extern "C" __global__ void max_pool2d_backward_scatter(const scalar_t* __restric
         for (int row = rows.low; row < rows.high; ++row)
             for (int column = columns.low; column < columns.high; ++column)
                 dx[(at.plane * s.h + row) * s.w + column] =
-                    row == winner_row && column == winner_column ? dy[i] : scalar_t(0);
+                    row == winner_row && column == winner_column ? delta : scalar_t(0);
     }
 }
 
@@ -92,12 +104,13 @@ DEVICE void store_pair(scalar_t* address, scalar_t left, scalar_t right, bool pa
 
 extern "C" __global__ void max_pool2d_backward_2x2(const scalar_t* __restrict__ dy,
                                                    const ARGMAX* __restrict__ argmax,
+                                                   const scalar_t* __restrict__ relu_y,
                                                    scalar_t* __restrict__ dx, Pool2dParams s, int count) {
     const bool paired = aligned(dx);
     const scalar_t zero = 0;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += gridDim.x * blockDim.x) {
         const Place at = place_of(i, s.p, s.q);
-        const scalar_t delta = dy[i];
+        const scalar_t delta = delta_of(dy, relu_y, i);
         const int place = argmax[i];
         scalar_t* cells = dx + (at.plane * s.h + 2 * at.row) * s.w + 2 * at.column;
         store_pair(cells, place == 0 ? delta : zero, place == 1 ? delta : zero, paired);

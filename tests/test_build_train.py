@@ -21,7 +21,7 @@ from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.training.checkpoint import read_checkpoint
 from gpucnn.training.run_folder import RunFolder
 from gpucnn.training.trainer import Trainer
-from tests.build_runs import config, files, run
+from tests.build_runs import config, files, records, run
 
 SUMMARY_KEYS = [
     "test_accuracy",
@@ -245,6 +245,13 @@ def test_auto_says_what_it_chose_and_why(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "\n" not in line
 
 
+def test_autotune_says_where_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    _, text = run(tmp_path / "on", "train.autotune=true", "train.max_iterations=1")
+    assert "autotune: nothing to measure on device cpu" in text
+    _, text = run(tmp_path / "off", "train.max_iterations=1")
+    assert "autotune:" not in text
+
+
 def test_auto_trains_and_the_resolved_device_is_saved(tmp_path: Path) -> None:
     summary, text = run(tmp_path / "run", "device=auto", "train.epochs=1")
     assert text.splitlines()[0].startswith(f"device {summary.device} (auto: ")
@@ -272,3 +279,25 @@ def test_rounding_reaches_the_layers(tmp_path: Path) -> None:
         build_model(config(tmp_path, odd, linear), get_ops("cpu"))
     model = build_model(config(tmp_path, odd, linear, "model.rounding=floor"), get_ops("cpu"))
     assert model.layers[3].output_shape == (4, 1, 1)
+
+
+def test_a_run_by_graphs_leaves_what_an_eager_one_leaves(tmp_path: Path) -> None:
+    found = {}
+    for mode in ("true", "false"):
+        path = tmp_path / mode
+        run(path, f"train.cuda_graph={mode}", "device=emulator", "train.epochs=5")
+        checkpoint = read_checkpoint(RunFolder(path).last)
+        found[mode] = (
+            {key: a.tobytes() for key, a in checkpoint.tensors.items()},
+            records(path),
+        )
+    assert found["true"] == found["false"]
+
+
+def test_a_run_says_why_it_has_no_graph(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    _, text = run(path, "device=emulator", "train.epochs=1", "train.epsilon=1e-9")
+    assert "no CUDA graph: train.epsilon compares the weights" in text
+    with pytest.raises(ConfigError, match=r"train\.cuda_graph is true, but device 'cpu'"):
+        run(tmp_path / "other", "train.cuda_graph=true")
+    assert not (tmp_path / "other").exists()

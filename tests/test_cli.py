@@ -132,7 +132,17 @@ def test_check_needs_neither_data_nor_device(
     # 2·9 + 2 and 10·32 + 10 parameters; 8·8·2·9 and 320 multiply-accumulates.
     for figure in ("conv2d", "2 x 4 x 4", "350 ", "1,472", "linear"):
         assert figure in table
+    assert "at the peak of training on cuda," in table
     assert os.listdir(here) == ["tiny.yaml"]
+
+
+def test_check_foretells_the_memory_of_any_device(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "tiny.yaml", "--device", "cuda:3"]) == 0
+    assert "at the peak of training on cuda:3," in capsys.readouterr().out
+    assert main(["check", "tiny.yaml", "--device", "gpu"]) == 2
+    assert "device must be" in capsys.readouterr().err
 
 
 def test_train_writes_a_run_folder(trained: Path) -> None:

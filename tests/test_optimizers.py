@@ -280,3 +280,25 @@ class _Listed(list):
 def test_step_needs_bind() -> None:
     with pytest.raises(GpucnnError, match="call bind"):
         SGD(lr=1).step()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_average_is_taken_in_the_same_pass(ops: Ops, name: str) -> None:
+    """The bits of a step and of ema_update after it."""
+    found = []
+    for together in (True, False):
+        params, optimizer = parameters(ops), OPTIMIZERS[name](lr=0.1)
+        optimizer.bind(params, ops)
+        average = ops.asarray(ops.to_numpy(optimizer.values).copy())
+        for step in range(3):
+            for parameter, gradient in zip(params, gradients(step), strict=True):
+                parameter.set_grad(ops.asarray(gradient))
+            if together:
+                optimizer.step(average=average, decay=0.75)
+            else:
+                optimizer.step()
+                ops.ema_update(average, optimizer.values, decay=0.75)
+        found.append((ops.to_numpy(optimizer.values), ops.to_numpy(average)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(*found[0])

@@ -14,7 +14,7 @@ from gpucnn.data import (
     split_validation,
 )
 from gpucnn.errors import ConfigError, DeviceError
-from gpucnn.layers import LAYERS, Layer, Sequential, set_rounding
+from gpucnn.layers import LAYERS, Layer, Sequential, fuse, set_rounding
 from gpucnn.losses import LOSSES, Loss
 from gpucnn.ops import Ops, get_ops
 from gpucnn.optimizers import OPTIMIZERS, Optimizer
@@ -40,6 +40,8 @@ def build_model(config: Config, ops: Ops) -> Sequential:
     """The config's network, built for its input shape, its weights drawn from its seed."""
     model = Sequential(layers=_built(config.model.layers))
     set_rounding(model, config.model.rounding)
+    if config.model.fuse:
+        fuse(model)
     model.build(tuple(config.model.input), ops, config.seed)
     return model
 

@@ -16,7 +16,7 @@ from gpucnn.build.objects import (
 from gpucnn.config import Config
 from gpucnn.errors import ConfigError, DataError
 from gpucnn.layers import Sequential, skip_input_gradient
-from gpucnn.ops import Ops, get_ops
+from gpucnn.ops import Ops, autotune, get_ops
 from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.profiling.emulated import predict_training
 from gpucnn.profiling.gpus import DEFAULT, find_gpu
@@ -88,6 +88,8 @@ def run_with_nvtx(config: Config, *, steps: int | None = None, synthetic: bool =
 
 def _trainer(config: Config, ops: Ops, plan: Plan, synthetic: bool) -> tuple[Trainer, int]:
     """A trainer with the plan's steps before it, and the size of their batches."""
+    if config.train.autotune:
+        autotune(ops)
     model = build_model(config, ops)
     skip_input_gradient(model)
     data = _load(_synthetic(config, model) if synthetic else config)

@@ -1,5 +1,6 @@
 """Training a config into a run folder, from its start or from a checkpoint."""
 
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from gpucnn.build.resume import Resumed, check_data, open_checkpoint
 from gpucnn.config import Config, dump_config
 from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
 from gpucnn.layers import skip_input_gradient
-from gpucnn.ops import get_ops
+from gpucnn.ops import autotune, get_ops
 from gpucnn.profiling.nvtx import NvtxRanges, nvtx_ranges
 from gpucnn.profiling.observe import Probe
 from gpucnn.profiling.sampling import Sampler
@@ -63,6 +64,8 @@ def train(
             " the sampling too; choose one"
         )
     ranges = nvtx_ranges(ops) if nvtx else None
+    if config.train.autotune:
+        _say(console, autotune(ops))
     config = config.model_copy(update={"device": device})
     run, text = RunFolder(config.output), dump_config(config)
     resumed = open_checkpoint(config, resume) if resume is not None else None
@@ -84,6 +87,7 @@ def train(
         validation=data.validation,
         callbacks=_callbacks(config, text, run, data, console, profile_every, ranges),
         check=interruption.check,
+        say=partial(_say, console),
     )
     if resumed is not None:
         _restore(trainer, resumed, data)
@@ -98,7 +102,10 @@ def train(
                 weights = f"best weights, epoch {best.epoch}" if best else weights
                 source = run.best if best else run.last
                 load_weights(model.state(), read_checkpoint(source), ops)
-                test = evaluate(model, trainer.loss, data.test, ops, check=interruption.check)
+                test = evaluate(
+                    model, trainer.loss, data.test, ops,
+                    check=interruption.check, arena=trainer.arena,
+                )  # fmt: skip
         except Interrupted:
             reason = "interrupted"
         except NonFiniteError:
@@ -124,6 +131,7 @@ def _settings(config: Config) -> Settings:
         clip_norm=t.clip_norm,
         ema=t.ema,
         log_every=t.log_every,
+        cuda_graph=t.cuda_graph,
     )
 
 

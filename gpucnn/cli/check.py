@@ -1,13 +1,14 @@
 """Show a config's model as a table: shapes, parameters, MACs, memory, receptive field and jump.
 
-Needs neither the data nor the device: the model is built on the CPU.
+And the memory that training takes at its peak. Needs neither the data nor the device: the model is
+built on the CPU, and the memory foretold by a step that computes nothing.
 """
 
 import argparse
 from math import prod
 from typing import TYPE_CHECKING
 
-from gpucnn.cli.options import add_config
+from gpucnn.cli.options import add_config, add_device, chosen_device
 from gpucnn.cli.tables import show
 
 if TYPE_CHECKING:
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """CONFIG and --set."""
+    """CONFIG, --set and --device."""
     add_config(parser)
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table and its totals."""
-    from gpucnn.build import build_model
+    from gpucnn.build import build_model, resolve_device
+    from gpucnn.build.memory import predict_memory
     from gpucnn.config import load_config
     from gpucnn.ops import get_ops
     from gpucnn.summary import FLOAT32_BYTES, summarize
@@ -43,6 +46,16 @@ def run(args: argparse.Namespace) -> int:
     print(f"parameters   {parameters:,} ({_memory(parameters * FLOAT32_BYTES)})")
     print(f"MACs         {model.macs():,} an image, forward")
     print(f"activations  {_memory(kept)} for {share}, and {_memory(first)} for its input")
+    device = chosen_device(args) or resolve_device(config.device)[0]
+    use = predict_memory(config, device, batch)
+    parts = (
+        f"{_memory(use.state)} weights, gradients and optimizer",
+        f"{_memory(use.batch)} input",
+        f"{_memory(use.activations)} activations",
+        f"{_memory(use.workspaces)} workspaces",
+    )
+    print(f"memory       {_memory(use.peak)} at the peak of training on {device}, of which")
+    print(f"             {', '.join(parts)}")
     print("field, jump: the input pixels one cell sees, and from one cell to the next, in pixels")
     return 0
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from gpucnn.config.datasets import DataSection, DatasetChoice, Normalize
 from gpucnn.config.layers import Layer
 from gpucnn.config.training import Loss, Optimizer, Schedule, TrainSection
-from gpucnn.config.types import Expects, FilePath, ImageShape, OneOf, Options, refuse
+from gpucnn.config.types import Bool, Expects, FilePath, ImageShape, OneOf, Options, refuse
 
 _DEVICES = ("cpu", "cuda", "emulator", "auto")
 
@@ -19,6 +19,8 @@ class ModelSection(Options):
     """[C, H, W] of one image."""
     rounding: Annotated[str, OneOf("strict", "floor")] = "strict"
     """strict: a window that does not tile its input is an error; floor: the rest is left out."""
+    fuse: Bool = True
+    """Neighbouring layers share passes over memory (ReLU, residual sums), to the same bits."""
     layers: Annotated[list[Layer], Field(min_length=1)]
 
 

@@ -8,6 +8,7 @@ from pydantic_core import CoreSchema
 from gpucnn.config.messages import spell
 from gpucnn.config.types import (
     Bool,
+    BoolOrAuto,
     Choice,
     Expects,
     Fraction,
@@ -211,5 +212,9 @@ class TrainSection(Options):
     """Scale the gradient down to this global L2 norm."""
     ema: Annotated[Fraction | None, Expects("a decay between 0 and 1, or null")] = None
     """Decay of an exponential moving average of the parameters, which then is evaluated."""
+    autotune: Bool = False
+    """On cuda, measure the convolutions' plans of the same bits once, and keep the fastest."""
+    cuda_graph: BoolOrAuto = "auto"
+    """Launch whole steps as CUDA graphs, to the same bits; auto: where device and run allow it."""
     log_every: PositiveInt = 50
     """Updates between two lines of metrics."""

@@ -76,6 +76,10 @@ BatchSize = Annotated[
 ]
 NaturalInt = Annotated[int, Field(ge=0, le=INT32_MAX), Expects(f"an integer from 0 to {INT32_MAX}")]
 Bool = Annotated[bool, Expects("true or false", ("true", "false"))]
+BoolOrAuto = Annotated[
+    bool | Literal["auto"],
+    Expects("auto, true or false", ("auto", "true", "false")),
+]
 Number = Annotated[float, Expects("a finite number")]
 Positive = Annotated[float, Field(gt=0), Expects("a number > 0")]
 NonNegative = Annotated[float, Field(ge=0), Expects("a number >= 0")]

@@ -13,6 +13,7 @@ from gpucnn.layers.global_avg_pool2d import GlobalAvgPool2d
 from gpucnn.layers.linear import Linear
 from gpucnn.layers.lp_pool2d import LpPool2d
 from gpucnn.layers.max_pool2d import MaxPool2d
+from gpucnn.layers.neighbours import fuse, unfuse
 from gpucnn.layers.residual import Residual
 from gpucnn.layers.sequential import Sequential
 from gpucnn.layers.windows import ROUNDINGS
@@ -92,6 +93,8 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "fuse",
     "set_rounding",
     "skip_input_gradient",
+    "unfuse",
 ]

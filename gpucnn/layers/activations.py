@@ -4,6 +4,7 @@ from typing import Any
 
 from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Shape
+from gpucnn.layers.fusion import ALONE
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
 
@@ -19,14 +20,16 @@ class Activation(Layer):
 class Relu(Activation):
     """y = x where x > 0, else 0; the gradient at 0 is 0, NaN passes (S3 §5)."""
 
+    fusion = ALONE
+
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
         # y has the same sign as the mask needs (y > 0 where x > 0, NaN where NaN), and the next
         # layer keeps y anyway: saving it instead of x halves the memory of activations.
-        y = self.ops.relu_forward(x)
-        return y, y
+        y = x if self.fusion.no_forward else self.ops.relu_forward(x)
+        return y, None if self.fusion.no_backward else y
 
     def _backward(self, dy: Array, saved: Any) -> Array:
-        return self.ops.relu_backward(dy, saved)
+        return dy if self.fusion.no_backward else self.ops.relu_backward(dy, saved)
 
 
 class LeakyRelu(Activation):

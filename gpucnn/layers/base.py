@@ -10,6 +10,7 @@ from gpucnn.draws import check_seed
 from gpucnn.errors import ConfigError, DeviceError, GpucnnError, ShapeError
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import FLOAT_DTYPES, choice, number
+from gpucnn.runtime.memory import Memory
 
 Shape = tuple[int, ...]
 Window = tuple[tuple[int, int], tuple[float, float]]
@@ -29,26 +30,26 @@ class Parameter:
         self.lr_scale = lr_scale
         self.frozen = frozen
         self.grad: Array | None = None
-        self._grad_view: Array | None = None
+        self._memory: Memory | None = None
 
     @property
     def size(self) -> int:
         """The number of elements."""
         return prod(self.value.shape)
 
-    def bind(self, value_view: Array, grad_view: Array) -> None:
-        """Move value and gradient, copied, into views of the parameter's shape."""
+    def bind(self, value_view: Array, grad_view: Array, memory: Memory) -> None:
+        """Move value and gradient, copied, into views of the parameter's shape, in `memory`."""
         value_view[...] = self.value
         grad_view[...] = 0 if self.grad is None else self.grad
         self.value = value_view
-        self.grad = self._grad_view = grad_view
+        self.grad, self._memory = grad_view, memory
 
     def set_grad(self, grad: Array) -> None:
         """Overwrite the gradient."""
-        if self._grad_view is None:
+        if self._memory is None:
             self.grad = grad
         else:
-            self._grad_view[...] = grad
+            self._memory.copy(self.grad, grad)
 
 
 class Layer(ABC):
@@ -190,7 +191,7 @@ class Layer(ABC):
             tensors |= {f"{i}.{key}": value for key, value in child.state().items()}
         return tensors
 
-    def set_step(self, step: int) -> None:
+    def set_step(self, step: int | Array) -> None:
         """Tell the layers that draw by training step (dropout) which step comes next."""
         for child in self.children():
             child.set_step(step)

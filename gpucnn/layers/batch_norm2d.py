@@ -4,6 +4,7 @@ from typing import Any
 
 from gpucnn.implements import implements
 from gpucnn.layers.base import Layer, Parameter, Shape, image_shape
+from gpucnn.layers.fusion import ALONE
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.contract.arrays import number
 
@@ -15,7 +16,12 @@ class BatchNorm2d(Layer):
     Parameters gamma and beta (C,), buffers running_mean and running_var (C,), which a training
     forward moves by `momentum` towards the batch's mean and unbiased variance and evaluation
     uses. A frozen layer normalises with the batch in training all the same, as in PyTorch.
+
+    At the end of a residual's body it may have a part in the sum: `residual` is what its next
+    forward adds, and `residual_gradient` what its last backward gave for it, each for one pass.
     """
+
+    fusion = ALONE
 
     def __init__(
         self,
@@ -31,6 +37,8 @@ class BatchNorm2d(Layer):
         self.eps = number("eps", eps, 0, open_high=True)
         self.gamma: Parameter
         self.beta: Parameter
+        self.residual: Array | None = None
+        self.residual_gradient: Array | None = None
 
     def _build(self, input_shape: Shape, ops: Ops, seed: int, dtype: str) -> Shape:
         c, _, _ = image_shape(input_shape)
@@ -52,6 +60,7 @@ class BatchNorm2d(Layer):
         return self._buffers["running_var"]
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
+        residual, self.residual = self.residual, None
         return self.ops.batch_norm2d_forward(
             x,
             self.gamma.value,
@@ -61,10 +70,14 @@ class BatchNorm2d(Layer):
             train=train,
             momentum=self.momentum,
             eps=self.eps,
+            residual=residual,
+            activation=self.fusion.activation,
         )
 
     def _backward(self, dy: Array, saved: Any) -> Array:
-        dx, dgamma, dbeta = self.ops.batch_norm2d_backward(dy, saved, self.gamma.value)
+        gradients = self.ops.batch_norm2d_backward(dy, saved, self.gamma.value)
+        dx, dgamma, dbeta, *rest = gradients
+        self.residual_gradient = rest[0] if rest else None
         if not self.gamma.frozen:
             self.gamma.set_grad(dgamma)
         if not self.beta.frozen:

@@ -6,6 +6,7 @@ from gpucnn.draws import derive
 from gpucnn.implements import implements
 from gpucnn.initializers import check_initializer, initialize
 from gpucnn.layers.base import Layer, Parameter, Shape, Window, flag, image_shape
+from gpucnn.layers.fusion import ALONE
 from gpucnn.layers.windows import (
     check_groups,
     check_padding,
@@ -27,6 +28,8 @@ class Conv2d(Layer):
     (W - F + 2P)/S + 1 must be a whole number: build raises a ShapeError that lists settings that
     work (S4). The fans of `init` are C/groups·R·S and filters/groups·R·S.
     """
+
+    fusion = ALONE
 
     def __init__(
         self,
@@ -82,7 +85,11 @@ class Conv2d(Layer):
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
         bias = self.bias.value if self.bias else None
-        return self.ops.conv2d_forward(x, self.weight.value, bias, **self._settings), x
+        activation = self.fusion.activation
+        y = self.ops.conv2d_forward(
+            x, self.weight.value, bias, **self._settings, activation=activation
+        )
+        return y, x
 
     def _backward(self, dy: Array, saved: Any) -> Array:
         x, w = saved, self.weight.value

@@ -16,7 +16,8 @@ class Dropout(Layer):
     """Drop elements at `rate`, scale the kept by 1/(1 - rate) (S2; as torch.nn.Dropout).
 
     The mask is a function of the layer's seed and `step`, which counts training forwards;
-    `set_step` sets it, so a resumed run draws what the unbroken one would have drawn.
+    `set_step` sets it, so a resumed run draws what the unbroken one would have drawn. A step in
+    device memory, a 0-d uint32 array, is counted by whoever owns it.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Dropout(Layer):
     ):
         super().__init__(name=name, lr_scale=lr_scale, frozen=frozen)
         self.rate = number("rate", rate, 0, 1, open_high=True)
-        self.step = 0
+        self.step: int | Array = 0
 
     def _build(self, input_shape: Shape, ops: Ops, seed: int, dtype: str) -> Shape:
         # The seed is this layer's own, so the draw's layer index stays 0.
@@ -41,14 +42,15 @@ class Dropout(Layer):
         self.step = 0
         return input_shape
 
-    def set_step(self, step: int) -> None:
-        self.step = integer("step", step, minimum=0)
+    def set_step(self, step: int | Array) -> None:
+        self.step = step if self.ops.is_array(step) else integer("step", step, minimum=0)
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
         if not train:
             return x, None
         y, mask = self._drop(x)
-        self.step += 1
+        if not self.ops.is_array(self.step):
+            self.step += 1
         return y, mask
 
     def _drop(self, x: Array) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from gpucnn.implements import implements
 from gpucnn.layers.base import flag
+from gpucnn.layers.fusion import ALONE
 from gpucnn.layers.pool2d import Pool2d
 from gpucnn.ops.base import Array
 from gpucnn.ops.contract.arrays import choice
@@ -19,6 +20,8 @@ class MaxPool2d(Pool2d):
     wins. `stride` None means `kernel_size`; sizes are strict unless `rounding` is "floor" or
     `ceil_mode` is set.
     """
+
+    fusion = ALONE
 
     def __init__(
         self,
@@ -52,7 +55,8 @@ class MaxPool2d(Pool2d):
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
         y, argmax = self.ops.max_pool2d_forward(x, tie_break=self.tie_break, **self._settings())
-        return y, (argmax, x.shape)
+        return y, (argmax, x.shape, y if self.fusion.relu_input else None)
 
     def _backward(self, dy: Array, saved: Any) -> Array:
-        return self.ops.max_pool2d_backward(dy, *saved, **self._settings())
+        argmax, x_shape, relu_y = saved
+        return self.ops.max_pool2d_backward(dy, argmax, x_shape, **self._settings(), relu_y=relu_y)

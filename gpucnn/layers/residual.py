@@ -6,7 +6,9 @@ from typing import Any
 from gpucnn.draws import derive
 from gpucnn.errors import ConfigError, ShapeError
 from gpucnn.layers.base import Layer, Shape
+from gpucnn.layers.batch_norm2d import BatchNorm2d
 from gpucnn.layers.containers import Container, check_distinct, layer_list
+from gpucnn.layers.fusion import ALONE
 from gpucnn.layers.sequential import Chain
 from gpucnn.ops.base import Array, Ops
 
@@ -17,6 +19,8 @@ class Residual(Container):
     An empty shortcut is the identity. Both must give one shape, else build raises a ShapeError
     that names them.
     """
+
+    fusion = ALONE
 
     def __init__(
         self,
@@ -51,11 +55,24 @@ class Residual(Container):
         return body
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
+        tail = self._tail()
+        if tail is not None:
+            tail.residual = self.shortcut.forward(x, train=train)
+            return self.body.forward(x, train=train), None
         body = self.body.forward(x, train=train)
-        return self.ops.add(body, self.shortcut.forward(x, train=train)), None
+        shortcut = self.shortcut.forward(x, train=train)
+        return self.ops.add(body, shortcut, activation=self.fusion.activation), None
 
     def _backward(self, dy: Array, saved: Any) -> Array:
-        return self.ops.add(self.body.backward(dy), self.shortcut.backward(dy))
+        body, tail = self.body.backward(dy), self._tail()
+        if tail is not None:
+            dy, tail.residual_gradient = tail.residual_gradient, None
+        return self.ops.add(body, self.shortcut.backward(dy))
+
+    def _tail(self) -> BatchNorm2d | None:
+        """The batch norm that adds the shortcut; None where the sum is an operation of its own."""
+        last = self.body.layers[-1]
+        return last if self.fusion.tail and isinstance(last, BatchNorm2d) else None
 
 
 def _remedy(source: Shape, target: Shape) -> str:

@@ -4,12 +4,12 @@ import re
 
 from gpucnn.errors import DeviceError
 from gpucnn.ops.base import Array, Ops
-from gpucnn.ops.kernel_ops import KernelOps
+from gpucnn.ops.kernel_ops import KernelOps, autotune
 from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.runtime.cuda import CudaLauncher
 from gpucnn.runtime.emulator import EmulatorLauncher
 
-__all__ = ["Array", "Ops", "get_ops"]
+__all__ = ["Array", "Ops", "autotune", "get_ops"]
 
 
 def get_ops(device: str = "cpu") -> Ops:

@@ -1,11 +1,8 @@
 """The `cpu` device: the Ops contract on NumPy and its BLAS."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
-from gpucnn.ops.base import Array, Ops
+from gpucnn.ops.base import Ops
 from gpucnn.ops.cpu.convolution import CpuConvolution
 from gpucnn.ops.cpu.dense import CpuDense
 from gpucnn.ops.cpu.dropout import CpuDropout
@@ -20,29 +17,6 @@ class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout,
     Overflow gives Inf and undefined results give NaN without a warning, as on a GPU: whoever needs
     to know asks `all_finite`.
     """
-
-    name = "cpu"
-
-    def asarray(self, a: Any, dtype: Any = None) -> Array:
-        return np.require(a, dtype, "C")
-
-    def to_numpy(self, a: Array) -> Any:
-        return np.asarray(a)
-
-    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        return np.empty(shape, dtype)
-
-    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
-        return np.zeros(shape, dtype)
-
-    def synchronize(self) -> None:
-        """NumPy has finished when it returns."""
-
-    def _from_dlpack(self, a: Any) -> Array:
-        return np.from_dlpack(a)
-
-    def is_array(self, a: Any) -> bool:
-        return isinstance(a, np.ndarray)
 
 
 for _name in Ops.__abstractmethods__:

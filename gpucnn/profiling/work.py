@@ -111,7 +111,8 @@ def _window(a: Arguments, x_shape: Any) -> Pool2dShape:
 
 
 def _max_pool2d_backward(a: Arguments, dx: Any) -> Work:
-    return Work(count(a["dy"]), nbytes(a["dy"], a["argmax"], dx))
+    flops = count(a["dy"]) * (1 if a["relu_y"] is None else 2)
+    return Work(flops, nbytes(a["dy"], a["argmax"], a["relu_y"], dx))
 
 
 def _linear_forward(a: Arguments, y: Any) -> Work:
@@ -131,13 +132,21 @@ def _batch_norm2d_forward(a: Arguments, out: Any) -> Work:
     written = nbytes(*statistics) if a["train"] else 0
     read = nbytes(x, a["gamma"], a["beta"]) + (0 if a["train"] else nbytes(*statistics))
     # In training the running statistics are read as well as written.
-    return Work((6 if a["train"] else 2) * count(x), read + 2 * written + nbytes(out[0]))
+    extra = (a["residual"] is not None) + (a["activation"] is not None)
+    flops = ((6 if a["train"] else 2) + extra) * count(x)
+    return Work(flops, read + 2 * written + nbytes(a["residual"], out[0]))
 
 
 def _batch_norm2d_backward(a: Arguments, out: Any) -> Work:
-    """The sums 5, dx 4; dy and x are read, both of one shape."""
-    dy = a["dy"]
-    return Work(9 * count(dy), 2 * nbytes(dy) + nbytes(a["gamma"], out))
+    """The sums 5, dx 4, ReLU 1; dy and x are read, behind a residual and ReLU y too, all alike.
+
+    The gradient of a residual without ReLU is dy itself.
+    """
+    dy, saved = a["dy"], a["saved"]
+    _, _, _, residual, relu = saved
+    flops = (9 + relu) * count(dy)
+    moved = 2 * nbytes(dy) + nbytes(a["gamma"], out[:3])
+    return Work(flops, moved + 2 * nbytes(dy) * (residual and relu))
 
 
 def _update(flops: Callable[[Arguments], int], *written: str) -> Rule:
@@ -147,7 +156,8 @@ def _update(flops: Callable[[Arguments], int], *written: str) -> Rule:
         arenas = {key: value for key, value in a.items() if isinstance(value, Shaped)}
         size = count(next(iter(arenas.values())))
         twice = sum(nbytes(arenas[key]) for key in written if key in arenas)
-        return Work(flops(a) * size, nbytes(*arenas.values()) + twice + nbytes(out))
+        each = flops(a) + 3 * ("average" in arenas)
+        return Work(each * size, nbytes(*arenas.values()) + twice + nbytes(out))
 
     return rule
 
@@ -217,10 +227,10 @@ WORK: dict[str, Rule] = {
     "dropout2d_forward": _each(1),
     "drop_block2d_forward": _each(1),
     "dropout_backward": _each(1),
-    "sgd_update": _update(_sgd, "values", "velocity"),
-    "adam_update": _update(_adam, "values", "first", "second"),
-    "rmsprop_update": _update(_rmsprop, "values", "second", "velocity"),
-    "ema_update": _update(lambda a: 3, "average"),
+    "sgd_update": _update(_sgd, "values", "velocity", "average"),
+    "adam_update": _update(_adam, "values", "first", "second", "average"),
+    "rmsprop_update": _update(_rmsprop, "values", "second", "velocity", "average"),
+    "ema_update": _update(lambda a: 0, "average"),
     "clip_by_global_norm": _update(lambda a: 3, "grads"),
     "max_abs": _each(2),
     "all_finite": _each(1),

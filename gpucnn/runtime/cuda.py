@@ -9,8 +9,9 @@ Launches go to CuPy's current stream, as its allocations and copies do, so they 
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -25,7 +26,9 @@ from gpucnn.runtime.cuda_checks import (
     keep_cache_writable,
     keep_in_memory,
 )
+from gpucnn.runtime.cuda_graph import CudaGraph
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
+from gpucnn.runtime.memory import CudaMemory
 
 OPTIONS = ("-std=c++17",)
 """NVRTC's options besides the macros; CuPy adds -arch of the device and -ftz=true."""
@@ -61,6 +64,7 @@ class CudaLauncher(Launcher):
                 f"device {self.name!r} is not available: {error}; or use --device cpu"
             ) from error
         self.xp = _Arrays(self._cupy, self.device, self.name)
+        self.memory = CudaMemory(self._cupy, self.xp, self.device.id)
         self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._functions: dict[Kernel, Any] = {}
 
@@ -74,6 +78,7 @@ class CudaLauncher(Launcher):
         # New arrays of the caller's thread belong to this device as well.
         self.device.use()
         self.arch = f"sm_{self.device.compute_capability}"
+        self.copies_asynchronously = int(self.device.compute_capability) >= 80
         self.max_shared_bytes = int(self.device.attributes["MaxSharedMemoryPerBlockOptin"])
         check_toolkit(self._cupy, self.device, self.arch)
 
@@ -132,6 +137,10 @@ class CudaLauncher(Launcher):
             if shared_bytes > DEFAULT_SHARED_BYTES:
                 function.max_dynamic_shared_size_bytes = shared_bytes
             function(grid, block, packed(args), shared_mem=shared_bytes)
+
+    def _capture(self, work: Callable[[], None]) -> CudaGraph:
+        what = f"a CUDA graph on {self.name} ({self.arch})"
+        return CudaGraph(self._cupy, self.device, work, partial(_reported, self._cupy, what))
 
     @contextmanager
     def _compiling(self, kernel: Kernel) -> Iterator[None]:

@@ -8,8 +8,8 @@ import dataclasses
 import re
 import threading
 from collections import Counter
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gpucnn.runtime.emulator_checked import (
     Launch,
     RawFinding,
     RawMetric,
+    TrackedMemory,
     TrackedNumpy,
     arrays_of,
     regions_of,
@@ -30,6 +31,7 @@ from gpucnn.runtime.emulator_checked import (
 from gpucnn.runtime.emulator_report import Finding, KernelMetric, LineMetric, table
 from gpucnn.runtime.emulator_symbols import source_lines
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
+from gpucnn.runtime.memory import HostMemory, Recording
 
 # The scheduler's state is the library's own: one launch at a time.
 _ONE_LAUNCH = threading.Lock()
@@ -60,8 +62,9 @@ class EmulatorLauncher(Launcher):
         self._lines: Counter[tuple[tuple[str, str, str, str, int], str]] = Counter()
         self._kernels: Counter[tuple[str, str]] = Counter()
         self._tracked = TrackedNumpy()
+        self.memory: HostMemory = HostMemory()
         if checked:
-            self.xp = self._tracked
+            self.xp, self.memory = self._tracked, TrackedMemory(self._tracked)
 
     def synchronize(self) -> None:
         """A launch has finished when it returns."""
@@ -75,6 +78,23 @@ class EmulatorLauncher(Launcher):
 
     def _launch(
         self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], shared_bytes: int
+    ) -> None:
+        recording = self.memory.recording
+        if recording is not None:
+            recording.add(partial(self._run_now, kernel, grid, block, shared_bytes), args)
+        else:
+            self._run_now(kernel, grid, block, shared_bytes, *args)
+
+    def _capture(self, work: Callable[[], None]) -> Recording:
+        recording = self.memory.recording = Recording()
+        try:
+            work()
+        finally:
+            self.memory.recording = None
+        return recording
+
+    def _run_now(
+        self, kernel: Kernel, grid: Dim, block: Dim, shared_bytes: int, *args: Any
     ) -> None:
         library = load(kernel.file, kernel.source, kernel.macros, self.checked)
         with _ONE_LAUNCH:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gpucnn.runtime.emulator_report import Finding
 from gpucnn.runtime.emulator_symbols import shared_variables, source_lines
+from gpucnn.runtime.memory import HostMemory
 
 _U32, _U64, _TEXT = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_char_p
 _POISON = 0xFF
@@ -70,7 +71,10 @@ class TrackedNumpy:
         return getattr(np, name)
 
     def empty(self, shape: Any, dtype: Any = float) -> Any:
-        a = np.empty(shape, dtype)
+        return self.track(np.empty(shape, dtype))
+
+    def track(self, a: Any) -> Any:
+        """`a` with nothing written into it yet, watched while it is there."""
         # The host may write into it unseen: what is no longer poison has been written.
         a.reshape(-1).view(np.uint8)[...] = _POISON
         key = id(a)
@@ -87,6 +91,17 @@ class TrackedNumpy:
             if begin <= address < begin + shadow.nbytes:
                 return int(shadow.ctypes.data) + address - begin
         return None
+
+
+class TrackedMemory(HostMemory):
+    """Memory whose arrays are watched, also where they lie in a block that is used again."""
+
+    def __init__(self, tracked: TrackedNumpy) -> None:
+        self._tracked = tracked
+
+    def place(self, block: Any, offset: int, shape: Sequence[int], dtype: Any) -> tuple[Any, Any]:
+        a, token = super().place(block, offset, shape, dtype)
+        return self._tracked.track(a), token
 
 
 def arrays_of(names: Iterable[str], args: Iterable[Any]) -> list[Array]:

@@ -6,18 +6,19 @@ int as long long and a float as double.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import index
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from gpucnn.errors import DeviceError, KernelError, ShapeError
+from gpucnn.errors import CaptureError, DeviceError, KernelError, ShapeError
 from gpucnn.runtime.kernel import Kernel, KernelParameter
+from gpucnn.runtime.memory import Memory
 
-__all__ = ["Dim", "Kernel", "Launcher", "address"]
+__all__ = ["Dim", "Graph", "Kernel", "Launcher", "address"]
 
 Dim = tuple[int, int, int]
 
@@ -65,6 +66,13 @@ def address(a: Any) -> int:
     return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
 
 
+class Graph(Protocol):
+    """Launches and copies that were captured."""
+
+    def launch(self) -> None:
+        """Do them all, in their order, as part of what the device is asked to do."""
+
+
 class Launcher(ABC):
     """Makes arrays and launches kernels on one device."""
 
@@ -72,6 +80,12 @@ class Launcher(ABC):
     xp: Any
     """The array module: numpy or cupy."""
     dlpack_device: tuple[int, int] = (1, 0)
+    memory: Memory
+    """What arenas take their blocks from."""
+    capturing = False
+    """Whether launches are gathered into a graph instead of run."""
+    copies_asynchronously = True
+    """Whether the copies of async.cuh are asynchronous: sm_80 and newer."""
     max_shared_bytes = 227 * 1024
     """Most dynamic shared memory of a block: that of sm_90, unless the device knows better."""
 
@@ -89,6 +103,24 @@ class Launcher(ABC):
     @abstractmethod
     def synchronize(self) -> None:
         """Wait for every launch so far."""
+
+    def capture(self, work: Callable[[], None]) -> Graph:
+        """Gather what `work` launches and copies into a graph; nothing of it is run.
+
+        Numbers and structs stay what they are now, arrays are taken by address: whoever launches
+        the graph keeps what lies there. Raises CaptureError where `work` does what a graph cannot
+        hold: reads or waits on the host, or allocates.
+        """
+        self.capturing = True
+        try:
+            return self._capture(work)
+        finally:
+            self.capturing = False
+
+    def not_in_a_graph(self, what: str) -> None:
+        """Raise CaptureError, saying that this does `what`, while a graph is captured."""
+        if self.capturing:
+            raise CaptureError(f"{what}, which a CUDA graph cannot hold")
 
     def launch(
         self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], *, shared_bytes: int = 0
@@ -146,6 +178,9 @@ class Launcher(ABC):
     def _launch(
         self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], shared_bytes: int
     ) -> None: ...
+
+    def _capture(self, work: Callable[[], None]) -> Graph:
+        raise CaptureError(f"device {self.name!r} has no graphs")
 
 
 def _check_sizes(kernel: Kernel, grid: Dim, block: Dim) -> None:

@@ -61,6 +61,16 @@ def compile_log(source: str, name: str, macros: tuple[tuple[str, str], ...], arc
 
     Raises KernelError with the compiler's messages where the text does not compile.
     """
+    return compiled(source, name, macros, arch)[0]
+
+
+def compiled(
+    source: str, name: str, macros: tuple[tuple[str, str], ...], arch: str
+) -> tuple[str, bytes]:
+    """The same with the machine code, as a cubin file.
+
+    Raises KernelError with the compiler's messages where the text does not compile.
+    """
     library = _library()
     program = ctypes.c_void_p()
     status = library.nvrtcCreateProgram(
@@ -76,6 +86,9 @@ def compile_log(source: str, name: str, macros: tuple[tuple[str, str], ...], arc
         library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
         log = ctypes.create_string_buffer(max(1, size.value))
         library.nvrtcGetProgramLog(program, log)
+        library.nvrtcGetCUBINSize(program, ctypes.byref(size))
+        code = ctypes.create_string_buffer(max(1, size.value))
+        library.nvrtcGetCUBIN(program, code)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
     text = log.value.decode(errors="replace")
@@ -83,4 +96,4 @@ def compile_log(source: str, name: str, macros: tuple[tuple[str, str], ...], arc
         raise KernelError(
             f"NVRTC does not compile kernels/{name}.cu for {arch} with {dict(macros)}:\n{text}"
         )
-    return text
+    return text, code.raw

@@ -24,18 +24,20 @@ def _macros(**macros: object) -> Macros:
     return tuple((name, str(value)) for name, value in macros.items())
 
 
-def _tile(m: int, n: int, thread_m: int, thread_n: int) -> Macros:
-    return _macros(TILE_M=m, TILE_N=n, TILE_K=8, THREAD_M=thread_m, THREAD_N=thread_n)
+def _tile(m: int, n: int, thread_m: int, thread_n: int, *stages: int) -> tuple[Macros, ...]:
+    size = {"TILE_M": m, "TILE_N": n, "TILE_K": 8, "THREAD_M": thread_m, "THREAD_N": thread_n}
+    return tuple(_macros(**size, STAGES=stage) for stage in stages)
 
 
 _CONVOLUTION: Choices = {
     "float": (
-        _tile(128, 128, 8, 8),
-        _tile(64, 128, 4, 8),
-        _tile(64, 64, 4, 4),
-        _tile(32, 64, 4, 4),
+        *_tile(128, 128, 8, 8, 2, 3),
+        *_tile(64, 128, 8, 8, 3),
+        *_tile(64, 128, 4, 8, 2, 3),
+        *_tile(64, 64, 4, 4, 2, 3),
+        *_tile(32, 64, 4, 4, 2, 3),
     ),
-    "double": (_tile(64, 64, 4, 4), _tile(32, 64, 4, 4)),
+    "double": (*_tile(64, 64, 4, 4, 2), *_tile(32, 64, 4, 4, 2)),
 }
 _PRODUCT: Choices = {
     "float": tuple(_macros(TILE_M=size, TILE_N=size) for size in (128, 64, 32)),

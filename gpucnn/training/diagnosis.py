@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from gpucnn.layers.base import Layer
+from gpucnn.layers.neighbours import unfused
 from gpucnn.ops.base import Array, Ops
 
 
@@ -25,6 +26,8 @@ def find_non_finite(model: Layer, ops: Ops, x: Array, *, train: bool) -> str:
     gradient = _first_gradient(model, ops) if train else None
     found: list[str] = []
     with ExitStack() as stack:
+        # Fused, a ReLU may hide an output of -inf.
+        stack.enter_context(unfused(model))
         for layer in model.walk():
             # Containers too: a residual's sum may overflow where none of its layers did. What is
             # inside a container returns before it, so the first found is the innermost.

@@ -1,6 +1,5 @@
 """The training loop: steps, epochs, stop reasons, and the state that a checkpoint saves."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,19 +7,21 @@ from typing import Any
 import numpy as np
 
 from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
-from gpucnn.implements import implements
 from gpucnn.layers.base import Layer
 from gpucnn.losses import Loss
 from gpucnn.ops.base import Array, Ops
 from gpucnn.optimizers import Optimizer
+from gpucnn.runtime.arena import Arena
 from gpucnn.schedules import Schedule
 from gpucnn.training.averaging import WeightAverage
 from gpucnn.training.callbacks import Callback, Record
 from gpucnn.training.checkpoint import Checkpoint, Tensors, check_tensors, write_tensors
 from gpucnn.training.diagnosis import batch_name, find_non_finite
-from gpucnn.training.evaluation import Batch, Batches, Evaluation, evaluate, loss_of
+from gpucnn.training.evaluation import Batch, Batches, Evaluation, evaluate, summed, target_of
+from gpucnn.training.graph import Steps
 from gpucnn.training.interruption import Interrupted
 from gpucnn.training.progress import Best, Clock, Progress
+from gpucnn.training.step import Moment, Step
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,16 @@ class Settings:
     clip_norm: float | None = None
     ema: float | None = None
     log_every: int = 50
+    cuda_graph: bool | str = "auto"
+    """Whether steps are launched as CUDA graphs: "auto" where the device and the run allow it."""
 
 
 class Trainer:
     """Trains `model`, built for `ops`, on `batches`.
 
     `validation` decides which epoch is the best. `check` is called wherever the state is whole
-    and may raise Interrupted. Binds the optimizer to the model's parameters.
+    and may raise Interrupted; `say` takes what the user should know. Binds the optimizer to the
+    model's parameters.
     """
 
     def __init__(
@@ -56,15 +60,23 @@ class Trainer:
         validation: Batches | None = None,
         callbacks: Sequence[Callback] = (),
         check: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda line: None,
     ):
         self.model, self.loss, self.optimizer, self.schedule = model, loss, optimizer, schedule
         self.batches, self.validation, self.ops, self.settings = batches, validation, ops, settings
         self.callbacks, self._check = list(callbacks), check
         self.progress, self.clock = Progress(), Clock()
+        self.arena = Arena(ops)
+        """The memory of the steps: of training and of evaluation between them."""
         optimizer.bind(model.parameters(), ops)
         self.average: WeightAverage | None = None
         if settings.ema is not None:
-            self.average = WeightAverage(model, optimizer.values, settings.ema, ops)
+            self.average = WeightAverage(model, optimizer.values, settings.ema)
+        step = Step(
+            model, loss, optimizer, self.average, ops,
+            clip_norm=settings.clip_norm, measure_change=settings.epsilon is not None,
+        )  # fmt: skip
+        self.steps = Steps(step, self.arena, mode=settings.cuda_graph, say=say)
         self.total_iterations = settings.epochs * len(batches)
         if settings.max_iterations is not None:
             self.total_iterations = min(self.total_iterations, settings.max_iterations)
@@ -160,29 +172,23 @@ class Trainer:
         return p.stop or "epochs"
 
     def _step(self, batch: Batch) -> None:
-        p, ops, settings, optimizer = self.progress, self.ops, self.settings, self.optimizer
-        x = ops.asarray(batch.images)
-        self.model.set_step(p.iteration)
-        y = self.model.forward(x, train=True)
-        loss, dy = loss_of(self.loss, ops, y, batch.labels)
-        self.model.backward(dy)
-        if not (math.isfinite(loss) and bool(ops.to_numpy(ops.all_finite(optimizer.grads)))):
-            raise NonFiniteError(
-                f"training met NaN or Inf at step {p.iteration + 1}, epoch {p.epoch + 1},"
-                f" {batch_name(p.batch, batch.indices)}, loss {loss / len(batch.labels):g}:"
-                f" {find_non_finite(self.model, ops, x, train=True)}; a lower lr or"
-                " train.clip_norm may help"
-            )
-        if settings.clip_norm is not None:
-            ops.clip_by_global_norm(optimizer.grads, max_norm=settings.clip_norm)
-        self._update(self._lr(p.iteration))
-        p.iteration, p.batch, n = p.iteration + 1, p.batch + 1, len(batch.labels)
+        p, settings, n = self.progress, self.settings, len(batch.labels)
+        shape = (n, *self.model.output_shape)
+        target = target_of(self.loss, batch.labels, shape, self.model.dtype)
+        average = self.average
+        decay = None if average is None else average.decay(p.iteration + 1)
+        self.steps.run(batch.images, target, Moment(p.iteration, self._lr(p.iteration), decay))
+        outcome = self.steps.outcome()
+        loss = summed(self.loss, outcome.loss, n)
+        if not outcome.finite:
+            raise NonFiniteError(self._non_finite(batch, loss))
+        if settings.epsilon is not None and outcome.change < settings.epsilon:
+            self.request_stop("epsilon")
+        p.iteration, p.batch = p.iteration + 1, p.batch + 1
         p.images, p.epoch_images, p.log_images = p.images + n, p.epoch_images + n, p.log_images + n
         p.epoch_loss, p.log_loss = p.epoch_loss + loss, p.log_loss + loss
         if p.iteration == settings.max_iterations:
             self.request_stop("max_iterations")
-        if self.average is not None:
-            self.average.update(p.iteration)
         self.clock.lap(training=True)
         self._call("on_step")
         if p.iteration % settings.log_every == 0:
@@ -190,18 +196,16 @@ class Trainer:
             self._call("on_log", self._record("log", p.log_loss / p.log_images, rate))
             p.log_loss, p.log_images, self.clock.log = 0.0, 0, 0.0
 
-    @implements("A21", "S0:6")
-    def _update(self, lr: float) -> None:
-        """The optimizer's step, and whether it was below epsilon everywhere."""
-        epsilon, values = self.settings.epsilon, self.optimizer.values
-        if epsilon is None:
-            self.optimizer.step(lr)
-            return
-        change = values.copy()
-        self.optimizer.step(lr)
-        change -= values
-        if float(self.ops.to_numpy(self.ops.max_abs(change))) < epsilon:
-            self.request_stop("epsilon")
+    def _non_finite(self, batch: Batch, loss: float) -> str:
+        """What became NaN or Inf, and where, by running the forward pass again."""
+        p = self.progress
+        self.model.set_step(p.iteration)
+        place = find_non_finite(self.model, self.ops, self.ops.asarray(batch.images), train=True)
+        return (
+            f"training met NaN or Inf at step {p.iteration + 1}, epoch {p.epoch + 1},"
+            f" {batch_name(p.batch, batch.indices)}, loss {loss / len(batch.labels):g}: {place};"
+            " a lower lr or train.clip_norm may help"
+        )
 
     def _close_epoch(self) -> None:
         evaluation = self._validate()
@@ -225,9 +229,9 @@ class Trainer:
             return None
         parts = (self.model, self.loss, self.validation, self.ops)
         if self.average is None:
-            return evaluate(*parts, check=self._check)
+            return evaluate(*parts, check=self._check, arena=self.arena)
         with self.average.applied():
-            return evaluate(*parts, check=self._check)
+            return evaluate(*parts, check=self._check, arena=self.arena)
 
     @property
     def images_per_second(self) -> float:

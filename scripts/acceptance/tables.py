@@ -56,11 +56,16 @@ def parity(rows: list[dict[str, Any]]) -> Table:
 
 
 def training(rows: list[dict[str, Any]]) -> Table:
-    table = Table("network", "steps", "first loss", "last loss", "cpu's last", "apart")
+    heads = ("first loss", "last loss", "cpu's last", "apart", "graph ms", "eager ms", "same bits")
+    table = Table("network", "steps", *heads)
     for row in rows:
         losses, there = (row[key] or [float("nan")] for key in ("losses", "cpu_losses"))
         figures = [f"{figure:.5f}" for figure in (losses[0], losses[-1], there[-1])]
-        table.add_row(row["network"], str(row["steps"]), *figures, f"{row['apart']:.1e}")
+        times = [f"{row[key]:.3f}" for key in ("graph_ms", "eager_ms")]
+        same = "yes" if row["same_bits"] else "no"
+        table.add_row(
+            row["network"], str(row["steps"]), *figures, f"{row['apart']:.1e}", *times, same
+        )
     return table
 
 

@@ -1,4 +1,7 @@
-"""Two of the configs' networks, trained for some steps on synthetic images beside the cpu."""
+"""Two of the configs' networks, trained for some steps on synthetic images beside the cpu.
+
+And once more by whole steps: as CUDA graphs and eagerly, to the same bits.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import gpucnn
+from acceptance.graphs import both_ways
 from acceptance.sections import Deadline, Section
 from gpucnn.build.objects import build_loss, build_model, build_optimizer
 from gpucnn.config import load_config
@@ -28,9 +32,12 @@ def training(section: Section, device: str, deadline: Deadline, quick: bool) -> 
         here, there = (curve(name, where, batch, steps, deadline) for where in (device, "cpu"))
         apart = max(abs(a - b) / there[0] for a, b in zip(here, there, strict=False))
         row = {"network": name, "batch": batch, "steps": steps, "apart": apart}
+        config = load_config(CONFIGS / f"{name}.yaml")
+        images, labels = synthetic(batch, tuple(config.model.input))
+        row |= both_ways(config, device, images, labels, steps)
         row |= {"losses": here, "cpu_losses": there}
-        finished = len(here) == len(there) == steps
-        section.add(row, failed=not (finished and apart <= TOLERANCE))
+        finished = len(here) == len(there) == steps and row["graph_replays"] >= steps
+        section.add(row, failed=not (finished and apart <= TOLERANCE and row["same_bits"]))
 
     section.each(networks, trained, deadline, lambda: gpucnn.get_ops(device))
 

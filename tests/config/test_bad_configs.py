@@ -191,6 +191,8 @@ ROWS: list[tuple[str, str, list[str]]] = [
     (TRAIN, "epsilon: 0,", ["train.epsilon: expected a number > 0 or null, got 0"]),
     (TRAIN, "clip_norm: 0,", ["train.clip_norm: expected a number > 0 or null, got 0"]),
     (TRAIN, "ema: 1,", ["train.ema: expected a decay between 0 and 1, or null, got 1"]),
+    (TRAIN, "cuda_graph: 1,", ["train.cuda_graph: expected auto, true or false, got 1"]),
+    (TRAIN, "cuda_graph: on_gpu,", ["train.cuda_graph: expected auto, true or false"]),
     (TRAIN, "log_every: 0,", ["train.log_every: expected an integer from 1"]),
     (
         "early_stopping: 3",

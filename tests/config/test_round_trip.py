@@ -119,7 +119,7 @@ def test_defaults() -> None:
     assert config.optimizer.options["weight_decay"] == 0.01
     assert config.schedule == Spec("constant", {"warmup_epochs": 0.0})
     train = config.train
-    assert (train.epochs, train.log_every) == (10, 50)
+    assert (train.epochs, train.log_every, train.cuda_graph) == (10, 50, "auto")
     assert [
         getattr(train, key)
         for key in ("max_iterations", "epsilon", "early_stopping", "clip_norm", "ema")

@@ -21,6 +21,8 @@ TILED: dict[str, Geometry] = {
     "groups": ((2, 12, 5, 5), (14, 6, 3, 3), {"groups": 2, "padding": 1}),
     "groups_over_tiles": ((1, 10, 4, 4), (66, 5, 2, 2), {"groups": 2, "stride": 2}),
     "padding_over_kernel": ((1, 5, 3, 4), (6, 5, 2, 2), {"padding": ((3, 0), (1, 4))}),
+    # More tiles of rows than SWIZZLE, and two of columns.
+    "bands_of_rows": ((1, 5, 5, 15), (545, 5, 1, 1), {}),
     "batch_0": ((0, 6, 5, 5), (7, 6, 3, 3), {}),
 }
 # Whole packs of 16 bytes in the operands' or the result's rows, and cases that only look like it.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gpucnn.ops.base import Ops
-from gpucnn.ops.kernels import base, convolution
-from gpucnn.ops.kernels.convolution import TILES, Tile
+from gpucnn.ops.kernels import base
+from gpucnn.ops.kernels.conv_plan import ConvPlan, candidates
 from gpucnn.ops.numpy_ops import NumpyOps
 from gpucnn.runtime.emulator import EmulatorLauncher
 from tests.kernels.convolution_geometries import FEW, PACKED, SPLIT, TILED, Geometry
@@ -59,13 +59,6 @@ def test_no_fault_in_checked_mode(geometry: Geometry) -> None:
     check_all(poisoned(checked=True), geometry)
 
 
-EACH_TILE = [
-    pytest.param(dtype, tile, id=f"{dtype}-{tile.m}x{tile.n}")
-    for dtype, tiles in TILES.items()
-    for tile in tiles
-]
-
-
 def passes_of(ops: Ops, x: Any, w: Any, b: Any, dy: Any, kw: dict[str, Any]) -> list[Any]:
     """y, dx, dw and db."""
     return [
@@ -84,19 +77,47 @@ def passes(ops: Ops, geometry: Geometry, dtype: str) -> list[Any]:
     return passes_of(ops, x, w, None, dy, kw)
 
 
-@pytest.mark.parametrize(("dtype", "tile"), EACH_TILE)
-def test_every_tile_is_right_and_gives_the_same_bits(
-    dtype: str, tile: Tile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A sum is taken in the order of its depth by one thread, whatever the tile."""
-    names = ["stride_2", "groups_over_tiles", "tile_over_two_images", "packs_over_tiles"]
-    geometries = [(TILED | PACKED)[name] for name in names]
-    usual = [passes(poisoned(), geometry, dtype) for geometry in geometries]
-    monkeypatch.setattr(convolution, "choose_tile", lambda *args, **kw: tile)
-    for geometry, expected in zip(geometries, usual, strict=True):
-        check_all(poisoned(), geometry, dtype)
-        for a, b in zip(passes(poisoned(), geometry, dtype), expected, strict=True):
+class PlannedOps(PoisonedOps):
+    """Every pass by the candidate of this number, or by its last."""
+
+    number = 0
+
+    def _plan(self, operation: Any, shape: Any, dtype: Any) -> ConvPlan:
+        plans = list(candidates(super()._plan(operation, shape, dtype), dtype.name))
+        return plans[min(self.number, len(plans) - 1)]
+
+
+def planned(number: int, *, checked: bool = False) -> PlannedOps:
+    ops = PlannedOps(EmulatorLauncher(checked=checked))
+    ops.number = number
+    return ops
+
+
+EACH_CANDIDATE = [
+    pytest.param(dtype, number, id=f"{dtype}-{number}")
+    for dtype, count in (("float32", 9), ("float64", 2))
+    for number in range(count)
+]
+ODD = ["stride_2", "groups_over_tiles", "tile_over_two_images", "dilation_and_stride",
+       "packs_over_tiles", "depth_of_one_tap", "bands_of_rows", "split_3",
+       "direct_17_filters"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "number"), EACH_CANDIDATE)
+def test_every_candidate_is_right_and_gives_the_same_bits(dtype: str, number: int) -> None:
+    """A sum is taken in the order of its depth by one thread, whatever the tile and the stages."""
+    for name in ODD:
+        geometry = (TILED | PACKED | SPLIT | FEW)[name]
+        check_all(planned(number), geometry, dtype)
+        usual, other = (passes(ops, geometry, dtype) for ops in (planned(0), planned(number)))
+        for a, b in zip(usual, other, strict=True):
             assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_no_candidate_has_a_fault_in_checked_mode(number: int) -> None:
+    for name in ("stride_2", "packs_over_tiles", "packs_everywhere"):
+        check_all(planned(number, checked=True), (TILED | PACKED)[name])
 
 
 @pytest.mark.parametrize("order", [None, 1, 2])

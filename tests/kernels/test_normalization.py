@@ -9,6 +9,7 @@ from gpucnn.ops.kernels import base, normalization
 from gpucnn.runtime.emulator import EmulatorLauncher
 from tests.kernels.devices import PoisonedOps, poisoned
 from tests.kernels.shifted import ShiftedOps, assert_same_bits, shifted
+from tests.ops import test_fused
 from tests.ops.harness import normal
 from tests.ops.test_dense import check_batch_norm
 
@@ -55,6 +56,16 @@ def check_merge(ops: PoisonedOps, dtype: str = "float64") -> None:
     np.testing.assert_allclose(var, expected, rtol=2 * unit + 200 * np.finfo(dtype).eps)
 
 
+def check_fused(ops: PoisonedOps, dtype: str = "float64") -> None:
+    """Residual and ReLU: chunks of several runs, runs that are no whole vectors."""
+    for shape in ((3, 2, 5, 3), (5, 2, 2, 4), (3, 2, 40, 40)):
+        for residual, relu in ((False, True), (True, False), (True, True)):
+            for train in (True, False):
+                test_fused.check_batch_norm(
+                    ops, shape, dtype, train=train, residual=residual, relu=relu
+                )
+
+
 def test_runs_and_chunks(dtype: str) -> None:
     check_shapes(poisoned(), dtype)
 
@@ -94,8 +105,11 @@ def passes(ops: PoisonedOps, dtype: str) -> list[np.ndarray]:
         x, dy = shifted(x), shifted(dy)
     results = [mean, var]
     for train in (True, False):
-        y, saved = ops.batch_norm2d_forward(x, gamma, beta, mean, abs(var), train=train)
-        results += [y, *ops.batch_norm2d_backward(dy, saved, gamma)]
+        for options in ({}, {"activation": "relu"}, {"activation": "relu", "residual": dy}):
+            y, saved = ops.batch_norm2d_forward(
+                x, gamma, beta, mean, abs(var), train=train, **options
+            )
+            results += [y, *ops.batch_norm2d_backward(dy, saved, gamma)]
     return results
 
 
@@ -116,8 +130,9 @@ def test_arrays_that_begin_between_vectors(dtype: str) -> None:
         check_shapes,
         check_merge,
         lambda ops, dtype: check_batch_norm(ops, (2, base.THREADS + 3, 1, 2), dtype, train=False),
+        lambda ops, dtype: check_fused(ops, dtype),
     ],
-    ids=["shapes", "merge", "more channels than threads"],
+    ids=["shapes", "merge", "more channels than threads", "fused"],
 )
 def test_every_access_is_sound(
     check: Callable[[PoisonedOps, str], None], dtype: str, monkeypatch: pytest.MonkeyPatch

@@ -150,6 +150,8 @@ def passes(ops: PoisonedOps, dtype: str) -> list[np.ndarray]:
         x = shifted(normal(shape, dtype)) if isinstance(ops, ShiftedOps) else normal(shape, dtype)
         y, argmax = ops.max_pool2d_forward(x, **kw)
         results += [y, argmax, ops.max_pool2d_backward(y, argmax, shape, **kw)]
+        dy = normal(y.shape, dtype, 1)
+        results.append(ops.max_pool2d_backward(dy, argmax, shape, **kw, relu_y=y))
         y = ops.avg_pool2d_forward(x, **kw)
         results += [y, ops.avg_pool2d_backward(y, shape, **kw)]
         if "padding" not in kw:

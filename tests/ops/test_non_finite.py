@@ -46,11 +46,13 @@ def test_batch_norm_backward_does_not_complain(
     ops: Ops, dtype: str, kind: str, train: bool
 ) -> None:
     arrays = host_arrays("batch_norm2d_forward", dtype)
-    x, *rest = (ops.asarray(a) for a in arrays.values())
+    x, *rest, residual = (ops.asarray(a) for a in arrays.values())
     bad = ops.asarray(not_finite(arrays["x"], kind))
+    fused = {"residual": residual, "activation": "relu"}
     for given in (x, bad):
-        _, saved = ops.batch_norm2d_forward(given, *rest, train=train)
-        ops.batch_norm2d_backward(bad, saved, rest[0])
+        for options in ({}, {"activation": "relu"}, fused):
+            _, saved = ops.batch_norm2d_forward(given, *rest, train=train, **options)
+            ops.batch_norm2d_backward(bad, saved, rest[0])
 
 
 def test_overflow_in_a_large_convolution(ops: Ops) -> None:

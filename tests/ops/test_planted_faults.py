@@ -134,7 +134,9 @@ class PaddingWins(NumpyOps):
 class ScatterThatOverwrites(NumpyOps):
     """Overlapping windows: the last dy stays alone."""
 
-    def _max_pool2d_backward(self, shape: Pool2dShape, dy: Array, argmax: Array) -> Array:
+    def _max_pool2d_backward(
+        self, shape: Pool2dShape, dy: Array, argmax: Array, relu_y: Array | None
+    ) -> Array:
         dx = np.zeros(shape.x_shape, dy.dtype)
         for n, c, p, q in np.ndindex(*shape.y_shape):
             r, s = divmod(int(argmax[n, c, p, q]), shape.kernel[1])
@@ -225,10 +227,10 @@ class BiasedRunningVariance(NumpyOps):
 
     def _batch_norm2d_forward(
         self, x: Array, gamma: Array, beta: Array, mean: Array, var: Array, train: bool,
-        momentum: float, eps: float,
+        momentum: float, *rest: Any,
     ) -> tuple[Array, Any]:  # fmt: skip
         before = var.copy()
-        result = super()._batch_norm2d_forward(x, gamma, beta, mean, var, train, momentum, eps)
+        result = super()._batch_norm2d_forward(x, gamma, beta, mean, var, train, momentum, *rest)
         count = x.size // x.shape[1]
         kept = (1 - momentum) * before
         var[...] = kept + (var - kept) * ((count - 1) / count)
@@ -258,14 +260,15 @@ class NoBiasCorrection(NumpyOps):
     """Adam at step infinity."""
 
     def _adam_update(self, *args: Any) -> None:
-        super()._adam_update(*args[:5], 10**6, *args[6:])
+        (lr, *_), rest = args[4], args[5:]
+        super()._adam_update(*args[:4], (lr, lr, 1.0), *rest)
 
 
 class CoupledDecay(NumpyOps):
     """AdamW that is Adam."""
 
     def _adam_update(self, *args: Any) -> None:
-        super()._adam_update(*args[:10], False, args[11])
+        super()._adam_update(*args[:9], False, *args[10:])
 
 
 def conv(name: str, check: Callable[..., None], dtype: str = "float32") -> Callable[[Ops], None]:

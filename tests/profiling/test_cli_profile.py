@@ -73,13 +73,13 @@ def test_the_files_and_the_tables(
     found = read_profile(here / "out")
     assert (len(found.step_ms), len(found.plain_ms)) == (3, 5)
     assert found.accounted == pytest.approx(1, abs=0.05)
-    assert {"ema_update", "clip_by_global_norm", "sgd_update"} <= {r.method for r in found.methods}
+    assert {"clip_by_global_norm", "sgd_update"} <= {r.method for r in found.methods}
     assert found.meta["batch_size"] == 8
     assert found.meta["command"] == "gpucnn profile tiny.yaml --steps 3 --output out"
     assert max(row.peak_bytes for row in found.memory) > 0
-    # 8 · 4 · 36 outputs of 9 products each, and their biases.
+    # 8 · 4 · 36 outputs of 9 products each, their biases and ReLU.
     (forward,) = [r for r in found.calls if (r.layer, r.method) == FIRST]
-    assert forward.flops == 2 * 8 * 4 * 36 * 9 + 8 * 4 * 36
+    assert forward.flops == 2 * 8 * 4 * 36 * 9 + 2 * 8 * 4 * 36
 
 
 def test_the_default_folder_is_beside_the_run(here: Path) -> None:
@@ -113,7 +113,7 @@ def test_on_the_emulator_times_are_predicted(
     assert 'no roofline.png and time_by_layer.png: they need matplotlib, pip install "gpu' in text
     found = read_profile(here / "out")
     assert found.predicted
-    assert {"conv2d_forward_direct", "ema_update"} <= {row.kernel for row in found.kernels}
+    assert {"conv2d_forward_direct", "sgd_update"} <= {row.kernel for row in found.kernels}
     assert found.ceilings is not None
     assert found.ceilings.copy_gb_s == 1008
 
@@ -237,7 +237,7 @@ def test_the_gaps_are_summed_up_by_kind() -> None:
 
 
 def test_a_wait_is_told_in_words() -> None:
-    assert any(line.startswith("the host waits for the device: loss, to_numpy: ")
+    assert any(line.startswith("the host waits for the device: update, to_numpy: ")
                for line in printed(160))  # fmt: skip
 
 

@@ -147,7 +147,7 @@ def test_gaps_are_all_there_and_say_where_the_host_was() -> None:
     shown = complete(trace, 1, "gaps")
     expected = sum(ns for step in by_step(spans) for _, ns in gaps(spans, step))
     assert sum(round(1000 * event["dur"]) for event in shown) == expected
-    assert "to_numpy" in {event["name"] for event in shown if event["args"]["pass"] == "loss"}
+    assert "to_numpy" in {event["name"] for event in shown if event["args"]["pass"] == "update"}
 
 
 def test_methods_tell_shapes_and_work() -> None:

@@ -99,9 +99,18 @@ def test_a_strided_pool_reads_what_its_windows_reach() -> None:
     assert call("max_pool2d_backward", y, argmax, x.shape, out=x, kernel_size=2, stride=3) == (
         8, 4 * 8 + 8 + 4 * 50,
     )  # fmt: skip
+    behind = {"relu_y": y, "kernel_size": 2, "stride": 3}
+    assert call("max_pool2d_backward", y, argmax, x.shape, out=x, **behind) == (
+        16, 4 * 16 + 8 + 4 * 50,
+    )  # fmt: skip
     assert call("avg_pool2d_backward", y, x.shape, out=x, kernel_size=2, stride=3) == (
         32, 4 * (8 + 50),
     )  # fmt: skip
+
+
+def normalised(*, residual: bool, relu: bool) -> Any:
+    """What batch norm's forward saves of x (2, 3, 4, 4)."""
+    return ((2, 3, 4, 4), "float32", (f(2, 3, 4, 4), f(3)), residual, relu)
 
 
 A, B = f(3, 5), f(3, 5)
@@ -126,13 +135,33 @@ A, B = f(3, 5), f(3, 5)
         ("sgd_update", (f(8), f(8), None), {"lr": 0.1}, None, 16, 4 * 24),
         ("sgd_update", (f(8), f(8), f(8)), {"lr": 0.1, "momentum": 0.9}, None, 32, 4 * 40),
         ("adam_update", (f(8),) * 4, {"lr": 0.1, "step": 1}, None, 112, 4 * 56),
+        ("ema_update", (f(8), f(8)), {"decay": 0.9}, None, 24, 4 * 24),
+        (
+            "sgd_update", (f(8), f(8), None), {"lr": 0.1, "average": f(8), "decay": 0.9}, None,
+            40, 4 * 40,
+        ),
         ("clip_by_global_norm", (f(8),), {"max_norm": 1.0}, f(), 24, 4 * 17),
         ("all_finite", (f(8),), {}, f(itemsize=1), 8, 33),
         (SET_GRAD, (f(8),), {}, None, 0, 64),
         (
             "batch_norm2d_backward",
-            (f(2, 3, 4, 4), ((2, 3, 4, 4), "float32", (f(2, 3, 4, 4), f(3))), f(3)), {},
+            (f(2, 3, 4, 4), normalised(residual=False, relu=False), f(3)), {},
             (f(2, 3, 4, 4), f(3), f(3)), 9 * 96, 4 * (3 * 96 + 9),
+        ),
+        (
+            "batch_norm2d_backward",
+            (f(2, 3, 4, 4), normalised(residual=False, relu=True), f(3)), {},
+            (f(2, 3, 4, 4), f(3), f(3)), 10 * 96, 4 * (3 * 96 + 9),
+        ),
+        (
+            "batch_norm2d_backward",
+            (f(2, 3, 4, 4), normalised(residual=True, relu=False), f(3)), {},
+            (f(2, 3, 4, 4), f(3), f(3), f(2, 3, 4, 4)), 9 * 96, 4 * (3 * 96 + 9),
+        ),
+        (
+            "batch_norm2d_backward",
+            (f(2, 3, 4, 4), normalised(residual=True, relu=True), f(3)), {},
+            (f(2, 3, 4, 4), f(3), f(3), f(2, 3, 4, 4)), 10 * 96, 4 * (5 * 96 + 9),
         ),
     ],
 )  # fmt: skip
@@ -145,6 +174,9 @@ def test_by_hand(
 @pytest.mark.parametrize(("train", "flops", "extra"), [(True, 6, 6 + 12), (False, 2, 6 + 6)])
 def test_batch_norm_forward(train: bool, flops: int, extra: int) -> None:
     x, channels = f(2, 3, 4, 4), [f(3)] * 4
-    out = (x, ((2, 3, 4, 4), "float32", (x, f(3))))
+    out = (x, normalised(residual=False, relu=False))
     found = call("batch_norm2d_forward", x, *channels, out=out, train=train)
     assert found == (flops * 96, 4 * (2 * 96 + extra))
+    fused = {"train": train, "residual": x, "activation": "relu"}
+    found = call("batch_norm2d_forward", x, *channels, out=out, **fused)
+    assert found == ((flops + 2) * 96, 4 * (3 * 96 + extra))

@@ -25,7 +25,8 @@ from gpucnn.runtime.launch import Kernel
 from tests.runtime.fake_cupy import FakeCupy
 
 ROOT = Path(__file__).resolve().parents[2]
-USERS = ("gpucnn/runtime/cuda.py", "gpucnn/runtime/cuda_checks.py",
+USERS = ("gpucnn/runtime/cuda.py", "gpucnn/runtime/cuda_checks.py", "gpucnn/runtime/cuda_graph.py",
+         "gpucnn/runtime/memory.py", "gpucnn/runtime/timing.py",
          "scripts/acceptance/machine.py", "scripts/acceptance/timing.py",
          "gpucnn/profiling/benchmark/timers.py",
          "gpucnn/profiling/benchmark/device.py")  # fmt: skip
@@ -104,7 +105,7 @@ def test_the_emulated_cupy_has_nothing_that_cupy_has_not(cupy: Any) -> None:
 
     compare("__init__.py", cupy, set())
     compare("cuda.py", cupy.cuda, {"pool"})
-    compare("_raw.py", cupy, {"__init__", "_unpacked"})
+    compare("_raw.py", cupy, {"__init__", "_launch", "_unpacked"})
     compare("_array.py", cupy, {"__getattr__"})
     for name in ("num_regs", "local_size_bytes", "shared_size_bytes"):
         reach(cupy.RawKernel, name)
@@ -139,6 +140,19 @@ def test_the_calls_have_these_signatures(cupy: Any) -> None:
     assert int(cupy.cuda.runtime.runtimeGetVersion()) >= 12000
     # Device.attributes has the names without cudaDevAttr.
     assert hasattr(cupy.cuda.runtime, "cudaDevAttrMaxSharedMemoryPerBlockOptin")
+
+
+def test_the_calls_of_a_capture(cupy: Any) -> None:
+    """Cython's methods have no signature to bind; their docstrings begin with it."""
+    stream, graph = cupy.cuda.Stream, cupy.cuda.Graph
+    assert "non_blocking=False" in (stream.__init__.__doc__ or "")
+    for method, signature in (
+        (stream.begin_capture, "begin_capture(self, mode=None)"),
+        (stream.end_capture, "end_capture(self)"),
+        (graph.launch, "launch(self, stream=None)"),
+        (cupy.ndarray.set, "set(self, arr, stream=None)"),
+    ):
+        assert signature in method.__doc__
 
 
 def test_the_options_are_those_of_the_report(cupy: Any) -> None:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from gpucnn.ops.kernel_ops import KernelOps
-from gpucnn.ops.kernels import convolution, dense
+from gpucnn.ops.kernels import dense
+from gpucnn.ops.kernels.conv_plan import candidates, plan
+from gpucnn.ops.shapes import Conv2dShape
 from gpucnn.runtime import registry
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
 
@@ -23,6 +25,7 @@ class Watcher(Launcher):
 
     name = "emulator"
     xp = np
+    memory: Any = None
 
     def __init__(self) -> None:
         self.seen: set[tuple[str, str]] = set()
@@ -97,15 +100,16 @@ def test_what_the_operations_launch_is_listed(dtype: str) -> None:
 
 def test_the_tiles_are_those_of_the_operations() -> None:
     for dtype, scalar in (("float32", "float"), ("float64", "double")):
-        tiles = {
-            frozenset((name, str(value)) for name, value in tile.macros): tile.threads
-            for tile in convolution.TILES[dtype]
-        }
         listed = {
             frozenset(macros): registry.threads("conv2d_forward", macros)
             for macros in registry.VARIANTS["conv2d_forward"][scalar]
         }
-        assert listed == tiles
+        shape = Conv2dShape.of((1, 8, 9, 9), (8, 8, 3, 3))
+        plans = candidates(plan("conv2d_forward", shape, dtype), dtype)
+        assert listed == {
+            frozenset((name, str(value)) for name, value in found.macros): found.threads
+            for found in plans
+        }
         itemsize = np.dtype(dtype).itemsize
         products = {
             frozenset((name, str(value)) for name, value in plan.macros)

@@ -295,7 +295,7 @@ def test_the_average_follows_its_recurrence_and_is_what_is_evaluated(ops: Ops) -
 def test_layers_that_draw_are_told_the_step(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
     monkeypatch.setattr(Sequential, "set_step", lambda self, step: steps.append(step))
-    trainer(ops).fit()
+    trainer(ops, cuda_graph=False).fit()
     assert steps == list(range(6))
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from gpucnn.errors import ConfigError, DeviceError, ShapeError
 from gpucnn.ops.shapes import check_elements
+from gpucnn.runtime.arena import Arena
+from gpucnn.runtime.memory import Memory
 
 Array = Any
 """The device's own array: numpy.ndarray on `cpu` and `emulator`, cupy.ndarray on `cuda`."""
@@ -45,6 +47,10 @@ class ArrayOps(ABC):
     """The device as the config writes it: "cpu", "cuda:1", "emulator"."""
     dlpack_device: tuple[int, int] = (1, 0)
     """What DLPack calls it: (1, 0) the host, (2, index) a CUDA device."""
+    memory: Memory
+    """What an arena of this device takes its blocks from."""
+    arena: Arena | None = None
+    """Inside a step of an arena, where new arrays come from."""
 
     @abstractmethod
     def asarray(self, a: Any, dtype: Any = None) -> Array:
@@ -54,13 +60,23 @@ class ArrayOps(ABC):
     def to_numpy(self, a: Array) -> Any:
         """`a` as a NumPy array on the host; waits for the device."""
 
-    @abstractmethod
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """An uninitialised C-contiguous array."""
+        return (self._empty if self.arena is None else self.arena.empty)(tuple(shape), dtype)
 
-    @abstractmethod
     def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
         """A C-contiguous array of zeros."""
+        if self.arena is None:
+            return self._zeros(tuple(shape), dtype)
+        a = self.arena.empty(tuple(shape), dtype)
+        a.fill(0)
+        return a
+
+    @abstractmethod
+    def _empty(self, shape: tuple[int, ...], dtype: Any) -> Array: ...
+
+    @abstractmethod
+    def _zeros(self, shape: tuple[int, ...], dtype: Any) -> Array: ...
 
     @abstractmethod
     def synchronize(self) -> None:

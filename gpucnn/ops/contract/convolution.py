@@ -6,7 +6,8 @@ from typing import Any
 
 from gpucnn.errors import ShapeError
 from gpucnn.implements import implements
-from gpucnn.ops.contract.arrays import Array, ArrayOps, choice
+from gpucnn.ops.contract.arrays import Array, ArrayOps
+from gpucnn.ops.contract.elementwise import ends_in_relu
 from gpucnn.ops.shapes import Conv2dShape
 
 
@@ -43,8 +44,7 @@ class ConvolutionOps(ArrayOps):
         )
         if b is not None:
             self._check("b", b, shape=(shape.k,), dtype=x.dtype.name)
-        choice("activation", activation, (None, "relu"))
-        return self._conv2d_forward(shape, x, w, b, activation == "relu")
+        return self._conv2d_forward(shape, x, w, b, ends_in_relu(activation))
 
     @implements("A4", "A5", "A6", "S0:4", "S1:3.2", "S2:BP2", "S3:2.28", "S4:15")
     def conv2d_backward_input(

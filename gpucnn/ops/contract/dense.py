@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from gpucnn.errors import ShapeError
 from gpucnn.implements import implements
 from gpucnn.ops.contract.arrays import Array, ArrayOps, choice, number
+from gpucnn.ops.contract.elementwise import ends_in_relu
 from gpucnn.ops.shapes import check_elements
 
 REDUCTIONS = ("mean", "sum")
@@ -17,6 +18,8 @@ class BatchNormSaved(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     device: Any
+    residual: bool
+    relu: bool
 
 
 class DenseOps(ArrayOps):
@@ -49,13 +52,16 @@ class DenseOps(ArrayOps):
         train: bool,
         momentum: float = 0.1,
         eps: float = 1e-5,
+        residual: Array | None = None,
+        activation: str | None = None,
     ) -> tuple[Array, BatchNormSaved]:
         """Return y (N, C, H, W) and what backward needs (as torch.nn.BatchNorm2d).
 
         In training the biased variance over N, H, W normalises, and the running statistics become
         (1 - momentum)·running + momentum·batch in place, with the unbiased variance. Raises
         ShapeError where N·H·W = 1 in training: one value has no variance. An empty batch leaves
-        the running statistics alone.
+        the running statistics alone. `residual`, of x's shape, is added to y; then
+        `activation="relu"` applies ReLU. Their gradients are then part of the backward.
         """
         self._check("x", x, ndim=4)
         if x.shape[1] == 0:
@@ -73,20 +79,27 @@ class DenseOps(ArrayOps):
                 f" {x.shape}: use a larger batch or train=False"
             )
         momentum, eps = number("momentum", momentum, 0, 1), number("eps", eps, 0, open_high=True)
+        if residual is not None:
+            self._check("residual", residual, shape=x.shape, dtype=x.dtype.name)
+        relu = ends_in_relu(activation)
         y, saved = self._batch_norm2d_forward(
-            x, gamma, beta, running_mean, running_var, train, momentum, eps
+            x, gamma, beta, running_mean, running_var, train, momentum, eps, residual, relu
         )
-        return y, BatchNormSaved(x.shape, x.dtype.name, saved)
+        return y, BatchNormSaved(x.shape, x.dtype.name, saved, residual is not None, relu)
 
     @implements("A24")
     def batch_norm2d_backward(
         self, dy: Array, saved: BatchNormSaved, gamma: Array
-    ) -> tuple[Array, Array, Array]:
-        """Return dx, dgamma, dbeta; after train=False the statistics are constants."""
-        shape, dtype, device_saved = saved
-        self._check("dy", dy, shape=shape, dtype=dtype)
-        self._check("gamma", gamma, shape=(shape[1],), dtype=dtype)
-        return self._batch_norm2d_backward(dy, device_saved, gamma)
+    ) -> tuple[Array, ...]:
+        """Return dx, dgamma, dbeta; after train=False the statistics are constants.
+
+        After a forward with `residual`, its gradient is a fourth result: dy behind ReLU, or without
+        ReLU dy itself. gamma and the forward's beta must be what they were then.
+        """
+        self._check("dy", dy, shape=saved.shape, dtype=saved.dtype)
+        self._check("gamma", gamma, shape=(saved.shape[1],), dtype=saved.dtype)
+        *gradients, delta = self._batch_norm2d_backward(dy, saved.device, gamma)
+        return (*gradients, delta) if saved.residual else tuple(gradients)
 
     @implements("A19", "C4", "S2:BP1", "E14")
     def softmax_cross_entropy(
@@ -148,12 +161,15 @@ class DenseOps(ArrayOps):
         train: bool,
         momentum: float,
         eps: float,
+        residual: Array | None,
+        relu: bool,
     ) -> tuple[Array, Any]: ...
 
     @abstractmethod
     def _batch_norm2d_backward(
         self, dy: Array, saved: Any, gamma: Array
-    ) -> tuple[Array, Array, Array]: ...
+    ) -> tuple[Array, Array, Array, Array]:
+        """dx, dgamma, dbeta, and dy behind ReLU, which is asked for after a residual alone."""
 
     @abstractmethod
     def _softmax_cross_entropy(

@@ -5,8 +5,14 @@ from collections.abc import Sequence
 
 from gpucnn.errors import ConfigError, ShapeError
 from gpucnn.implements import implements
-from gpucnn.ops.contract.arrays import Array, ArrayOps, number
+from gpucnn.ops.contract.arrays import Array, ArrayOps, choice, number
 from gpucnn.ops.shapes import check_elements, integer
+
+
+def ends_in_relu(activation: str | None) -> bool:
+    """Whether a method shall apply ReLU to its result; ConfigError where it is no activation."""
+    choice("activation", activation, (None, "relu"))
+    return activation == "relu"
 
 
 class ElementwiseOps(ArrayOps):
@@ -71,10 +77,10 @@ class ElementwiseOps(ArrayOps):
         self._check_like("dy", dy, "y", y)
         return self._softmax_backward(dy, y)
 
-    def add(self, a: Array, b: Array) -> Array:
-        """Return a + b, of the same shape: no broadcasting."""
+    def add(self, a: Array, b: Array, *, activation: str | None = None) -> Array:
+        """Return a + b, of the same shape: no broadcasting. `activation="relu"`: ReLU of it."""
         self._check_like("a", a, "b", b)
-        return self._add(a, b)
+        return self._add(a, b, ends_in_relu(activation))
 
     def concat(self, xs: Sequence[Array], *, axis: int) -> Array:
         """Return the arrays joined along `axis`; their other sizes must agree."""
@@ -154,7 +160,7 @@ class ElementwiseOps(ArrayOps):
     def _softmax_backward(self, dy: Array, y: Array) -> Array: ...
 
     @abstractmethod
-    def _add(self, a: Array, b: Array) -> Array: ...
+    def _add(self, a: Array, b: Array, relu: bool) -> Array: ...
 
     @abstractmethod
     def _concat(self, xs: Sequence[Array], axis: int) -> Array: ...

@@ -54,8 +54,13 @@ class PoolingOps(ArrayOps):
         padding: Any = 0,
         dilation: Any = 1,
         ceil_mode: bool = False,
+        relu_y: Array | None = None,
     ) -> Array:
-        """Return dx: each dy at its window's winner; overlapping windows add up (S3 (4.6))."""
+        """Return dx: each dy at its window's winner; overlapping windows add up (S3 (4.6)).
+
+        Where x was ReLU's result, `relu_y`, the forward's y, makes dx ReLU's gradient as well: the
+        winner is y, so where y <= 0 its dy counts as 0.
+        """
         self._check("dy", dy, ndim=4)
         shape = Pool2dShape.of(
             x_shape,
@@ -67,7 +72,9 @@ class PoolingOps(ArrayOps):
         )
         self._check("dy", dy, shape=shape.y_shape)
         self._check("argmax", argmax, shape=shape.y_shape, dtype=shape.argmax_dtype)
-        return self._max_pool2d_backward(shape, dy, argmax)
+        if relu_y is not None:
+            self._check("relu_y", relu_y, shape=shape.y_shape, dtype=dy.dtype.name)
+        return self._max_pool2d_backward(shape, dy, argmax, relu_y)
 
     @implements("A11", "A12")
     def avg_pool2d_forward(
@@ -137,7 +144,9 @@ class PoolingOps(ArrayOps):
     ) -> tuple[Array, Array]: ...
 
     @abstractmethod
-    def _max_pool2d_backward(self, shape: Pool2dShape, dy: Array, argmax: Array) -> Array: ...
+    def _max_pool2d_backward(
+        self, shape: Pool2dShape, dy: Array, argmax: Array, relu_y: Array | None
+    ) -> Array: ...
 
     @abstractmethod
     def _avg_pool2d_forward(self, shape: Pool2dShape, x: Array, include_pad: bool) -> Array: ...

@@ -10,6 +10,7 @@ matrices with a row for each (channel, tap) and a column for each output pixel, 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -71,6 +72,21 @@ class Plan:
         """Kernel rows whose taps stand in one matrix."""
         return 1 if self.shares_rows else self.rows.taps
 
+    def room(self, block: "Block") -> tuple[int, int]:
+        """Numbers that the matrix and the padded tile of a block take; the first's are the most."""
+        if self.pointwise:
+            return 0, 0
+        rows, cols = self.rows, self.cols
+        height, channels = block.height, self.groups * self.channels
+        phases, lines = rows.taps, height
+        reach = (height - 1) * rows.stride + (rows.taps - 1) * rows.dilation + 1
+        if self.shares_rows:
+            phases, lines = rows.stride, -(-reach // rows.stride)
+            reach = phases * lines
+        matrix = channels * phases * cols.taps * lines * block.count * cols.outputs
+        left, right = cols.reach(0, cols.outputs)
+        return matrix, block.count * channels * reach * (right - left)
+
     def blocks(self, n: int, itemsize: int) -> "Iterator[Block]":
         """Some images, or some rows of one, of about BLOCK_BYTES; pointwise: each image."""
         matrix = self.channels * self.gathered_rows * self.cols.taps
@@ -107,11 +123,11 @@ class Block:
 
 
 class Columns:
-    """One thread's buffers for the matrices of one input (N, C, H, W)."""
+    """The matrices of one input (N, C, H, W), in two flat buffers of `plan.room`."""
 
-    def __init__(self, src: Array, plan: Plan):
+    def __init__(self, src: Array, plan: Plan, matrix: Array, tile: Array):
         self.src, self.plan = src, plan
-        self._buffers: dict[str, Array] = {}
+        self._matrix, self._tile_room = matrix, tile
 
     def gather(self, block: Block) -> list[Array]:
         """The block's matrices (G, C/G·taps, rows·images·Q), in the kernel rows' order."""
@@ -139,7 +155,7 @@ class Columns:
         )
         if shared:
             windows = windows.transpose(0, 2, 1, 3, 4, 5)
-        matrix = self._buffer("matrix", windows.size).reshape(windows.shape)
+        matrix = self._matrix[: windows.size].reshape(windows.shape)
         np.copyto(matrix, windows)
         if not shared:
             return [matrix.reshape(plan.groups, -1, height * pixels)]
@@ -161,15 +177,9 @@ class Columns:
         shape = (*part.shape[:2], bottom - top, right - left)
         if part.shape == shape:
             return part
-        tile = self._buffer("tile", part.shape[0] * part.shape[1] * shape[2] * shape[3])
-        tile = tile.reshape(shape)
+        tile = self._tile_room[: prod(shape)].reshape(shape)
         tile.fill(0)
         if part.size:
             y, x = inside[0].start - top, inside[1].start - left
             tile[:, :, y : y + part.shape[2], x : x + part.shape[3]] = part
         return tile
-
-    def _buffer(self, name: str, size: int) -> Array:
-        if name not in self._buffers or self._buffers[name].size < size:
-            self._buffers[name] = np.empty(size, self.src.dtype)
-        return self._buffers[name][:size]

@@ -5,17 +5,15 @@ i of phase (i + padding) mod stride meets every stride-th tap alone, so each of 
 is a correlation of δ, at stride 1, with its own part of rot180(w).
 """
 
-from functools import partial
-from math import gcd
-from typing import Any
+from math import gcd, prod
 
 import numpy as np
 
 from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.convolution import ConvolutionOps
-from gpucnn.ops.cpu import parallel
+from gpucnn.ops.cpu.base import CpuArrayOps, Scratch
 from gpucnn.ops.cpu.columns import Axis, Block, Columns, Plan
-from gpucnn.ops.cpu.select import zero_where
+from gpucnn.ops.cpu.select import mask_dtype, zero_where
 from gpucnn.ops.shapes import Conv2dShape
 
 LARGE = 1 << 24
@@ -25,19 +23,19 @@ WEIGHT_SLOTS = 8
 """Partial sums of the weight gradient: fixed, so that its bits do not depend on the threads."""
 
 
-class CpuConvolution(ConvolutionOps):
+class CpuConvolution(CpuArrayOps, ConvolutionOps):
     """The convolution family on NumPy."""
 
     def _conv2d_forward(
         self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
     ) -> Array:
-        y = np.empty(shape.y_shape, x.dtype)
+        y = self.empty(shape.y_shape, x.dtype)
         kernels = w.reshape(shape.groups, shape.k // shape.groups, *shape.w_shape[1:])
-        _correlate(x, kernels, *_forward_axes(shape), y, b, relu)
+        self._correlate(x, kernels, *_forward_axes(shape), y, b, relu)
         return y
 
     def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
-        dx = np.empty(shape.x_shape, dy.dtype)
+        dx = self.empty(shape.x_shape, dy.dtype)
         kernels = w.reshape(shape.groups, shape.k // shape.groups, *shape.w_shape[1:])
         swapped = kernels.transpose(0, 2, 1, 3, 4)  # input and output channels change places
         for row_phase in range(min(shape.stride[0], shape.h)):
@@ -48,32 +46,112 @@ class CpuConvolution(ConvolutionOps):
                 if rows.taps == 0 or cols.taps == 0:
                     part[...] = 0
                 else:
-                    _correlate(dy, swapped[..., row_taps, col_taps], rows, cols, part)
+                    self._correlate(dy, swapped[..., row_taps, col_taps], rows, cols, part)
         return dx
+
+    def _correlate(
+        self,
+        src: Array,
+        kernels: Array,
+        rows: Axis,
+        cols: Axis,
+        dst: Array,
+        b: Array | None = None,
+        relu: bool = False,
+    ) -> None:
+        """dst (N, K, P, Q; any strides) = src ⋆ kernels (G, K/G, C/G, R, S) + b, in blocks."""
+        groups, filters, channels = kernels.shape[:3]
+        plan = _plan(channels, groups * filters, groups, rows, cols)
+        blocks = list(plan.blocks(len(src), src.dtype.itemsize))
+        if not blocks:
+            return
+        # The kernel's rows with all of their taps, or the whole kernel: (G, K/G, C/G·taps) each.
+        taken = kernels.transpose(3, 0, 1, 2, 4) if plan.shares_rows else kernels[None]
+        weights = self.empty((len(taken), groups, filters, prod(taken.shape[3:])), src.dtype)
+        np.copyto(weights.reshape(taken.shape), taken)
+        matrix, tile = plan.room(blocks[0])
+        product = groups * filters * blocks[0].height * blocks[0].count * cols.outputs
+
+        def body(_: int, block: Block, take: Scratch) -> None:
+            columns = Columns(src, plan, take(matrix, src.dtype), take(tile, src.dtype))
+            part = dst[block.images, :, block.rows]
+            matrices = columns.gather(block)
+            sizes = (groups, filters, block.height * block.count * cols.outputs)
+            term = take(sizes, src.dtype) if len(weights) > 1 else None
+            if block.count == 1 and dst.flags.c_contiguous:
+                # One image's rows of y are a matrix as they are: no copy of the product.
+                image = dst[block.images.start].reshape(groups, filters, -1)
+                pixels = slice(block.rows.start * cols.outputs, block.rows.stop * cols.outputs)
+                _products(weights, matrices, image[:, :, pixels], term)
+                if b is not None:
+                    part += b[:, None, None]
+            else:
+                result = take(sizes, src.dtype)
+                _products(weights, matrices, result, term)
+                result = result.reshape(-1, block.height, block.count, cols.outputs)
+                result = result.transpose(2, 0, 1, 3)
+                if b is None:
+                    part[...] = result
+                else:
+                    np.add(result, b[:, None, None], out=part)
+            if relu:
+                low = np.less_equal(part, 0, out=take.like(part, bool))
+                zero_where(low, part, part, take.like(part, mask_dtype(part)))
+
+        room = (matrix + tile + (2 if len(weights) > 1 else 1) * product) * src.itemsize
+        room += product * (1 + src.itemsize) if relu else 0
+        large = dst.size * channels * rows.taps * cols.taps > LARGE
+        self._shares(blocks, room, large, body)
 
     def _conv2d_backward_weight(self, shape: Conv2dShape, dy: Array, x: Array) -> Array:
         plan = _plan(shape.w_shape[1], shape.k, shape.groups, *_forward_axes(shape))
         blocks = list(plan.blocks(shape.n, x.dtype.itemsize))
-        size = max(1, -(-len(blocks) // WEIGHT_SLOTS))
-        slots = [blocks[i : i + size] for i in range(0, len(blocks), size)]
-        sums = parallel.run(
-            (partial(_weight_slot, plan, dy, x, slot) for slot in slots),
-            together=shape.macs > LARGE,
-        )
+        each = max(1, -(-len(blocks) // WEIGHT_SLOTS))
+        slots = [blocks[i : i + each] for i in range(0, len(blocks), each)]
         # (rows, G, C/G, rows gathered, S, K/G), where one of the two axes of rows is R, one is 1
         rows = plan.gathered_rows
-        total = np.zeros(
-            (shape.r // rows, shape.groups, shape.w_shape[1], rows, shape.s, plan.filters)
-        )
+        sizes = (shape.r // rows, shape.groups, shape.w_shape[1], rows, shape.s, plan.filters)
+        matrices = (*sizes[:2], sizes[2] * rows * shape.s, plan.filters)
+        sums = self.zeros((len(slots), *matrices), x.dtype)
+        matrix, tile = plan.room(blocks[0]) if blocks else (0, 0)
+        deltas = blocks[0].count * blocks[0].height * shape.q * shape.k if blocks else 0
+
+        def body(index: int, slot: list[Block], take: Scratch) -> None:
+            columns = Columns(x, plan, take(matrix, x.dtype), take(tile, x.dtype))
+            room, product = take(deltas, x.dtype), take(matrices[1:], x.dtype)
+            for block in slot:
+                delta = dy[block.images, :, block.rows]
+                delta = delta.reshape(block.count, plan.groups, plan.filters, block.height, -1)
+                # δ as (pixels, filters): the BLAS is slower with two long rows to multiply.
+                delta = delta.transpose(1, 3, 0, 4, 2)
+                turned = room[: delta.size].reshape(delta.shape)
+                np.copyto(turned, delta)
+                turned = turned.reshape(plan.groups, -1, plan.filters)
+                for total, gathered in zip(sums[index], columns.gather(block), strict=True):
+                    total += np.matmul(gathered, turned, out=product)
+
+        size = (matrix + tile + deltas + prod(matrices[1:])) * x.itemsize
+        self._shares(slots, size, shape.macs > LARGE, body)
+        total = self.zeros(sizes, "float64")
         for slot_sum in sums:
-            total += slot_sum.reshape(total.shape)
-        return total.transpose(1, 5, 2, 0, 3, 4).reshape(shape.w_shape).astype(dy.dtype, order="C")
+            total += slot_sum.reshape(sizes)
+        dw = self.empty(shape.w_shape, dy.dtype)
+        parts = dw.reshape(shape.groups, plan.filters, shape.w_shape[1], -1, rows, shape.s)
+        np.copyto(parts, total.transpose(1, 5, 2, 0, 3, 4), casting="same_kind")
+        return dw
 
     def _conv2d_backward_bias(self, dy: Array) -> Array:
-        sums = parallel.over(
-            len(dy), dy.size, lambda low, high: dy[low:high].sum(axis=(2, 3)).sum(axis=0)
+        channels = dy.shape[1]
+
+        def body(out: Array, low: int, high: int, take: Scratch) -> None:
+            maps = take((high - low, channels), dy.dtype)
+            np.sum(dy[low:high], axis=(2, 3), out=maps)
+            np.sum(maps, axis=0, out=out)
+
+        sums = self._reduced(
+            len(dy), dy.size, (channels,), dy.dtype, body, scratch=channels * dy.itemsize
         )
-        return np.add.reduce(sums, axis=0, dtype=dy.dtype)
+        return np.add.reduce(sums, axis=0, out=self.empty((channels,), dy.dtype))
 
 
 def _forward_axes(shape: Conv2dShape) -> tuple[Axis, Axis]:
@@ -113,68 +191,8 @@ def _phase(shape: Conv2dShape, axis: int, phase: int) -> tuple[Axis, slice]:
     return Axis(outputs, count, len(taps), 1, step, offset), last_to_first
 
 
-def _correlate(
-    src: Array,
-    kernels: Array,
-    rows: Axis,
-    cols: Axis,
-    dst: Array,
-    b: Array | None = None,
-    relu: bool = False,
-) -> None:
-    """dst (N, K, P, Q; any strides) = src ⋆ kernels (G, K/G, C/G, R, S) + b, block by block."""
-    groups, filters, channels = kernels.shape[:3]
-    plan = _plan(channels, groups * filters, groups, rows, cols)
-    if plan.shares_rows:
-        weights = [kernels[:, :, :, r].reshape(groups, filters, -1) for r in range(rows.taps)]
-    else:
-        weights = [kernels.reshape(groups, filters, -1)]
-    blocks = list(plan.blocks(len(src), src.dtype.itemsize))
-    large = dst.size * channels * rows.taps * cols.taps > LARGE
-    workers = min(parallel.threads(), len(blocks)) if large else 1
-
-    def work(mine: list[Block]) -> None:
-        columns = Columns(src, plan)
-        for block in mine:
-            part = dst[block.images, :, block.rows]
-            matrices = columns.gather(block)
-            if block.count == 1 and dst.flags.c_contiguous:
-                # One image's rows of y are a matrix as they are: no copy of the product.
-                image = dst[block.images.start].reshape(groups, filters, -1)
-                pixels = slice(block.rows.start * cols.outputs, block.rows.stop * cols.outputs)
-                _products(weights, matrices, image[:, :, pixels])
-                if b is not None:
-                    part += b[:, None, None]
-            else:
-                product = _products(weights, matrices)
-                product = product.reshape(-1, block.height, block.count, cols.outputs)
-                product = product.transpose(2, 0, 1, 3)
-                if b is None:
-                    part[...] = product
-                else:
-                    np.add(product, b[:, None, None], out=part)
-            if relu:
-                zero_where(part <= 0, part, part)
-
-    parallel.run(partial(work, blocks[i::workers]) for i in range(workers))
-
-
-def _products(weights: list[Array], matrices: list[Array], out: Array | None = None) -> Array:
-    """Σ weights[i] · matrices[i]."""
-    total = np.matmul(weights[0], matrices[0], out=out)
+def _products(weights: Array, matrices: list[Array], out: Array, term: Array | None) -> None:
+    """out = Σ weights[i] · matrices[i]; `term` is for all products but the first."""
+    np.matmul(weights[0], matrices[0], out=out)
     for weight, matrix in zip(weights[1:], matrices[1:], strict=True):
-        total += np.matmul(weight, matrix)
-    return total
-
-
-def _weight_slot(plan: Plan, dy: Array, x: Array, blocks: list[Block]) -> Array:
-    """The weight gradient of some blocks: for each matrix (G, its rows, K/G)."""
-    columns = Columns(x, plan)
-    total: Any = 0
-    for block in blocks:
-        delta = dy[block.images, :, block.rows]
-        delta = delta.reshape(block.count, plan.groups, plan.filters, block.height, -1)
-        # δ as (pixels, filters): the BLAS is slower with two long rows to multiply.
-        delta = delta.transpose(1, 3, 0, 4, 2).reshape(plan.groups, -1, plan.filters)
-        total += np.stack([np.matmul(matrix, delta) for matrix in columns.gather(block)])
-    return total
+        out += np.matmul(weight, matrix, out=term)

@@ -101,7 +101,23 @@ def run(tasks: Iterable[Callable[[], T]], *, together: bool = True) -> list[T]:
 
 
 def _call_all(tasks: list[Callable[[], T]]) -> list[T]:
-    return [task() for task in tasks]
+    """Call the tasks and let them go: what they hold is free when the caller goes on."""
+    done = []
+    while tasks:
+        done.append(tasks.pop(0)())
+    return done
+
+
+def ranges(count: int, elements: int, block: int = 1 << 18) -> list[tuple[int, int]]:
+    """Ranges (low, high) that cover range(count), of about `block` elements each.
+
+    `elements` is what all of `count` amounts to. The first is the largest; where nothing is to be
+    covered, it is the one and empty.
+    """
+    size = max(1, block * count // max(elements, 1))
+    if elements > SMALL:
+        size = min(size, -(-count // 2))
+    return [(low, min(low + size, count)) for low in range(0, count, size)] or [(0, 0)]
 
 
 def over(
@@ -112,9 +128,5 @@ def over(
     `elements` is what all of `count` amounts to; a range is about `block` elements, so that what
     `body` writes and reads again stays in the core's cache.
     """
-    size = max(1, block * count // max(elements, 1))
-    together = elements > SMALL
-    if together:
-        size = min(size, -(-count // 2))
-    ranges = [(low, min(low + size, count)) for low in range(0, count, size)] or [(0, 0)]
-    return run((partial(body, low, high) for low, high in ranges), together=together)
+    parts = ranges(count, elements, block)
+    return run((partial(body, low, high) for low, high in parts), together=elements > SMALL)

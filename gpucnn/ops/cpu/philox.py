@@ -13,23 +13,31 @@ LOW = np.uint64(0xFFFFFFFF)
 WORD = np.uint64(32)
 
 
-def draws(count: int, *, seed: int, layer: int, step: int) -> Array:
-    """uint32 (count,): draw i is word i % 4 of Philox(counter=(i//4 low, high, layer, step))."""
-    index = np.arange(-(-count // 4), dtype=np.uint64)
-    words = [
-        index & LOW,
-        index >> WORD,
-        np.full_like(index, layer),
-        np.full_like(index, step),
-    ]
+ARRAYS = 6
+"""uint64 arrays that `draw` works in."""
+
+
+def draw(work: Array, low: int, *, seed: int, layer: int, step: int) -> Array:
+    """uint64 (4, count): words of Philox(counter=(i low, i high, layer, step)), i from `low` on.
+
+    Draw 4·i + j is word j of i. `work` is a uint64 array (ARRAYS, count); the words are in it.
+    """
+    w0, w1, w2, w3, first, second = work
+    w0.fill(1)
+    w0[:1] = low
+    np.cumsum(w0, out=w0)
+    np.right_shift(w0, WORD, out=w1)
+    w0 &= LOW
+    w2.fill(layer)
+    w3.fill(step)
     key = [seed & 0xFFFFFFFF, seed >> 32]
     for _ in range(10):
-        first, second = words[0] * MULTIPLIERS[0], words[2] * MULTIPLIERS[1]
-        words = [
-            (second >> WORD) ^ words[1] ^ np.uint64(key[0]),
-            second & LOW,
-            (first >> WORD) ^ words[3] ^ np.uint64(key[1]),
-            first & LOW,
-        ]
+        np.multiply(w0, MULTIPLIERS[0], out=first)
+        np.multiply(w2, MULTIPLIERS[1], out=second)
+        for product, other, word, rest in ((second, w1, w0, 0), (first, w3, w2, 1)):
+            np.right_shift(product, WORD, out=word)
+            word ^= other
+            word ^= np.uint64(key[rest])
+            np.bitwise_and(product, LOW, out=other)
         key = [(k + w) & 0xFFFFFFFF for k, w in zip(key, WEYL, strict=True)]
-    return np.stack(words, axis=1).astype(np.uint32).reshape(-1)[:count]
+    return work[:4]

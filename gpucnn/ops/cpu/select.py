@@ -13,9 +13,17 @@ from gpucnn.ops.contract.arrays import Array
 _INTEGERS = {"float32": np.int32, "float64": np.int64}
 
 
-def zero_where(drop: Array, values: Array, out: Array) -> None:
-    """out = drop ? 0 : values, elementwise; `out` may be `values`."""
-    integer: Any = _INTEGERS[values.dtype.name]
-    keep = drop.astype(integer)
+def zero_where(drop: Array, values: Array, out: Array, keep: Array) -> None:
+    """out = drop ? 0 : values, elementwise; `out` may be `values`.
+
+    `keep` is an array of the shape and `mask_dtype` to work in.
+    """
+    integer = mask_dtype(values)
+    np.copyto(keep, drop)
     keep -= 1  # no bits where dropped, all bits where kept
     np.bitwise_and(values.view(integer), keep, out=out.view(integer))
+
+
+def mask_dtype(values: Array) -> Any:
+    """Integers of the size of these floats."""
+    return _INTEGERS[values.dtype.name]

@@ -1,18 +1,17 @@
-"""Optimizer steps over flat arenas, in place."""
+"""Optimizer steps over flat arenas, in place, a part after the other."""
 
+from collections.abc import Callable
 from math import inf, sqrt
 
 import numpy as np
 
 from gpucnn.ops.contract.arrays import Array
+from gpucnn.ops.contract.rates import Ema, Rates
 from gpucnn.ops.contract.updates import UpdateOps
+from gpucnn.ops.cpu.base import CpuArrayOps, Scratch
 
 
-def _apply(values: Array, step: Array, lr: float, lr_scale: Array | None) -> None:
-    values -= lr * step if lr_scale is None else lr * lr_scale * step
-
-
-class CpuUpdates(UpdateOps):
+class CpuUpdates(CpuArrayOps, UpdateOps):
     """The update family on NumPy."""
 
     def _sgd_update(
@@ -20,18 +19,32 @@ class CpuUpdates(UpdateOps):
         values: Array,
         grads: Array,
         velocity: Array | None,
-        lr: float,
+        rates: Rates,
         momentum: float,
         nesterov: bool,
         weight_decay: float,
         lr_scale: Array | None,
+        only_if: Array | None,
+        ema: Ema,
     ) -> None:
-        step = grads + weight_decay * values if weight_decay else grads
-        if velocity is not None:
-            velocity *= momentum
-            velocity += step
-            step = step + momentum * velocity if nesterov else velocity
-        _apply(values, step, lr, lr_scale)
+        (lr,), (average, decays) = rates, ema or (None, ())
+
+        def body(
+            take: Scratch, values: Array, grads: Array, velocity: Array, scale: Array, mean: Array
+        ) -> None:
+            term, ahead = take.like(values), take.like(values)
+            step = _decayed(grads, values, weight_decay, take)
+            if velocity is not None:
+                velocity *= momentum
+                velocity += step
+                if nesterov:
+                    np.multiply(velocity, momentum, out=ahead)
+                    ahead += step
+                step = ahead if nesterov else velocity
+            _apply(values, step, lr, scale, term)
+            _take_in(mean, values, decays, term)
+
+        self._each(body, values, grads, velocity, lr_scale, average, only_if=only_if)
 
     def _adam_update(
         self,
@@ -39,26 +52,38 @@ class CpuUpdates(UpdateOps):
         grads: Array,
         first: Array,
         second: Array,
-        lr: float,
-        step: int,
+        rates: Rates,
         beta1: float,
         beta2: float,
         eps: float,
         weight_decay: float,
         decoupled: bool,
         lr_scale: Array | None,
+        only_if: Array | None,
+        ema: Ema,
     ) -> None:
-        if weight_decay and decoupled:
-            _apply(values, weight_decay * values, lr, lr_scale)
-        elif weight_decay:
-            grads = grads + weight_decay * values
-        first *= beta1
-        first += (1 - beta1) * grads
-        second *= beta2
-        second += (1 - beta2) * grads * grads
-        root = np.sqrt(second / (1 - beta2**step))
-        root += eps
-        _apply(values, first / root, lr / (1 - beta1**step), lr_scale)
+        (lr, corrected_lr, correction2), (average, decays) = rates, ema or (None, ())
+
+        def body(
+            take: Scratch, values: Array, grads: Array, first: Array, second: Array, scale: Array,
+            mean: Array,
+        ) -> None:  # fmt: skip
+            term, root = take.like(values), take.like(values)
+            if weight_decay and decoupled:
+                decay = np.multiply(values, weight_decay, out=root)
+                _apply(values, decay, lr, scale, term)
+            else:
+                grads = _decayed(grads, values, weight_decay, take)
+            first *= beta1
+            first += np.multiply(grads, 1 - beta1, out=term)
+            _add_squares(second, grads, beta2, term)
+            np.sqrt(np.divide(second, correction2, out=root), out=root)
+            root += eps
+            ratio = np.divide(first, root, out=root)
+            _apply(values, ratio, corrected_lr, scale, term)
+            _take_in(mean, values, decays, term)
+
+        self._each(body, values, grads, first, second, lr_scale, average, only_if=only_if)
 
     def _rmsprop_update(
         self,
@@ -66,41 +91,128 @@ class CpuUpdates(UpdateOps):
         grads: Array,
         second: Array,
         velocity: Array | None,
-        lr: float,
+        rates: Rates,
         alpha: float,
         eps: float,
         momentum: float,
         weight_decay: float,
         lr_scale: Array | None,
+        only_if: Array | None,
+        ema: Ema,
     ) -> None:
-        if weight_decay:
-            grads = grads + weight_decay * values
-        second *= alpha
-        second += (1 - alpha) * grads * grads
-        step = grads / (np.sqrt(second) + eps)
-        if velocity is not None:
-            velocity *= momentum
-            velocity += step
-            step = velocity
-        _apply(values, step, lr, lr_scale)
+        (lr,), (average, decays) = rates, ema or (None, ())
 
-    def _ema_update(self, average: Array, values: Array, decay: float) -> None:
-        average *= decay
-        average += (1 - decay) * values
+        def body(
+            take: Scratch, values: Array, grads: Array, second: Array, velocity: Array,
+            scale: Array, mean: Array,
+        ) -> None:  # fmt: skip
+            term, root = take.like(values), take.like(values)
+            grads = _decayed(grads, values, weight_decay, take)
+            _add_squares(second, grads, alpha, term)
+            np.sqrt(second, out=root)
+            root += eps
+            step = np.divide(grads, root, out=root)
+            if velocity is not None:
+                velocity *= momentum
+                velocity += step
+                step = velocity
+            _apply(values, step, lr, scale, term)
+            _take_in(mean, values, decays, term)
+
+        self._each(body, values, grads, second, velocity, lr_scale, average, only_if=only_if)
+
+    def _ema_update(
+        self, average: Array, values: Array, rates: Rates, only_if: Array | None
+    ) -> None:
+        def body(take: Scratch, average: Array, values: Array) -> None:
+            _take_in(average, values, rates, take.like(values))
+
+        self._each(body, average, values, only_if=only_if)
 
     def _clip_by_global_norm(self, grads: Array, max_norm: float) -> Array:
+        # The largest taken out, so that no square overflows or vanishes.
+        relative, squares = self.empty(grads.shape, grads.dtype), self.empty(grads.shape, "float64")
+        norm = self.empty((), grads.dtype)
         top = float(self._max_abs(grads))
         if not 0 < top < inf:
-            return np.asarray(top, grads.dtype)
-        # The largest taken out, so that no square overflows or vanishes.
-        relative = sqrt(np.sum(np.square(grads / top, dtype=np.float64)))
-        if top * relative > max_norm:
-            grads *= max_norm / top / relative
-        with np.errstate(over="ignore"):
-            return np.asarray(top * relative, grads.dtype)
+            norm[...] = top
+            return norm
+        np.square(np.divide(grads, top, out=relative), out=squares, dtype=np.float64)
+        length = sqrt(np.sum(squares))
+        if top * length > max_norm:
+            grads *= max_norm / top / length
+        norm[...] = top * length
+        return norm
 
     def _max_abs(self, a: Array) -> Array:
-        return np.asarray(np.max(np.abs(a), initial=0), a.dtype)
+        flat = a.reshape(-1)
 
-    def _all_finite(self, a: Array) -> Array:
-        return np.asarray(np.isfinite(a).all())
+        def body(out: Array, low: int, high: int, take: Scratch) -> None:
+            part = np.abs(flat[low:high], out=take(high - low, a.dtype))
+            np.max(part, initial=0, out=out)
+
+        parts = self._reduced(a.size, a.size, (), a.dtype, body, scratch=a.itemsize)
+        return np.max(parts, initial=0, out=self.empty((), a.dtype))
+
+    def _all_finite(self, a: Array, also: Array | None) -> Array:
+        flat = a.reshape(-1)
+
+        def body(out: Array, low: int, high: int, take: Scratch) -> None:
+            np.all(np.isfinite(flat[low:high], out=take(high - low, bool)), out=out)
+
+        parts = self._reduced(a.size, a.size, (), bool, body, scratch=1)
+        finite = np.all(parts, out=self.empty((), bool))
+        if also is not None:
+            finite &= np.isfinite(also)
+        return finite
+
+    def _each(
+        self, body: Callable[..., None], *arenas: Array | None, only_if: Array | None
+    ) -> None:
+        """body(scratch, *parts) for matching parts of the arenas, of which some may be None.
+
+        Where `only_if` is false nothing is done, with the same requests for memory.
+        """
+        like = arenas[0]
+        assert like is not None
+
+        def part(low: int, high: int, take: Scratch) -> None:
+            if only_if is not None and not only_if:
+                return
+            body(take, *(None if a is None else a[low:high] for a in arenas))
+
+        self._over(like.size, like.size, part, scratch=3 * like.itemsize)
+
+
+def _take_in(average: Array | None, values: Array, rates: Rates, term: Array) -> None:
+    """average = decay·average + rest·values, if there is one; `term` is room for the product."""
+    if average is not None:
+        decay, rest = rates
+        average *= decay
+        average += np.multiply(values, rest, out=term)
+
+
+def _decayed(grads: Array, values: Array, weight_decay: float, take: Scratch) -> Array:
+    """grads + weight_decay·values."""
+    if not weight_decay:
+        return grads
+    term = take.like(values)
+    return np.add(grads, np.multiply(values, weight_decay, out=term), out=term)
+
+
+def _add_squares(mean: Array, grads: Array, decay: float, term: Array) -> None:
+    """mean = decay·mean + (1 - decay)·grads²."""
+    mean *= decay
+    np.multiply(grads, 1 - decay, out=term)
+    term *= grads
+    mean += term
+
+
+def _apply(values: Array, step: Array, lr: float, scale: Array | None, term: Array) -> None:
+    """values -= lr·scale·step, worked out in `term`."""
+    if scale is None:
+        np.multiply(step, lr, out=term)
+    else:
+        np.multiply(scale, lr, out=term)
+        term *= step
+    values -= term

@@ -23,22 +23,27 @@ class KernelArrayOps(ArrayOps):
 
     def __init__(self, launcher: Launcher):
         self.launcher = launcher
-        self.name = launcher.name
+        self.name, self.memory = launcher.name, launcher.memory
         self.dlpack_device = launcher.dlpack_device
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
+        self.launcher.not_in_a_graph("asarray allocates")
         return self.launcher.xp.asarray(a, dtype=dtype, order="C")
 
     def to_numpy(self, a: Array) -> Any:
+        self.launcher.not_in_a_graph("to_numpy reads on the host")
         return self.launcher.to_numpy(a)
 
-    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        return self.launcher.xp.empty(tuple(shape), dtype)
+    def _empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        self.launcher.not_in_a_graph("an array outside of the arena allocates")
+        return self.launcher.xp.empty(shape, dtype)
 
-    def zeros(self, shape: Sequence[int], dtype: Any) -> Array:
-        return self.launcher.xp.zeros(tuple(shape), dtype)
+    def _zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        self.launcher.not_in_a_graph("an array outside of the arena allocates")
+        return self.launcher.xp.zeros(shape, dtype)
 
     def synchronize(self) -> None:
+        self.launcher.not_in_a_graph("synchronize waits on the host")
         self.launcher.synchronize()
 
     def _from_dlpack(self, a: Any) -> Array:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gpucnn.ops.contract.arrays import Array
-from gpucnn.ops.contract.dropout import DropoutOps
+from gpucnn.ops.contract.dropout import DropoutOps, Step
 from gpucnn.ops.kernels.base import KernelArrayOps
 
 
@@ -12,27 +12,32 @@ def _threshold(rate: float) -> int:
     return int(rate * 2**32)
 
 
+def _passed(step: Step) -> tuple[Any, ...]:
+    """The counter and the pointer to it: one of them, and 0 or null."""
+    return (step, None) if isinstance(step, int) else (0, step)
+
+
 class KernelDropout(KernelArrayOps, DropoutOps):
     """The dropout family on kernels. A Philox call, and a thread, serves four draws."""
 
     def _dropout_forward(
-        self, x: Array, rate: float, seed: int, layer: int, step: int
+        self, x: Array, rate: float, seed: int, layer: int, step: Step
     ) -> tuple[Array, Array]:
         y, mask = self.empty(x.shape, x.dtype), self.empty(x.shape, x.dtype)
-        scalars = (_threshold(rate), 1 / (1 - rate), seed, layer, step, x.size)
+        scalars = (_threshold(rate), 1 / (1 - rate), seed, layer, *_passed(step), x.size)
         self._launch_draws("dropout_forward", x.size, [x, y, mask, *scalars], dtype=x.dtype)
         return y, mask
 
     def _dropout2d_forward(
-        self, x: Array, rate: float, seed: int, layer: int, step: int
+        self, x: Array, rate: float, seed: int, layer: int, step: Step
     ) -> tuple[Array, Array]:
         mask = self.empty((*x.shape[:2], 1, 1), x.dtype)
-        scalars = (_threshold(rate), 1 / (1 - rate), seed, layer, step, mask.size)
+        scalars = (_threshold(rate), 1 / (1 - rate), seed, layer, *_passed(step), mask.size)
         self._launch_draws("dropout2d_forward", mask.size, [mask, *scalars], dtype=x.dtype)
         return self._masked(x, mask), mask
 
     def _drop_block2d_forward(
-        self, x: Array, rate: float, seed: int, layer: int, step: int, block_size: int
+        self, x: Array, rate: float, seed: int, layer: int, step: Step, block_size: int
     ) -> tuple[Array, Array]:
         n, c, h, w = x.shape
         y, mask = self.empty(x.shape, x.dtype), self.empty(x.shape, x.dtype)
@@ -42,7 +47,7 @@ class KernelDropout(KernelArrayOps, DropoutOps):
         self._launch_draws(
             name,
             corners.size,
-            [corners, threshold, seed, layer, step, corners.size],
+            [corners, threshold, seed, layer, *_passed(step), corners.size],
             dtype=x.dtype,
             symbol=f"{name}_corners",
         )

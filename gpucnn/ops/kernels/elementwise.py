@@ -64,8 +64,8 @@ class KernelElementwise(KernelArrayOps, ElementwiseOps):
     def _tanh_backward(self, dy: Array, y: Array) -> Array:
         return self._map("tanh_backward", [dy, y])
 
-    def _add(self, a: Array, b: Array) -> Array:
-        return self._map("add", [a, b])
+    def _add(self, a: Array, b: Array, relu: bool) -> Array:
+        return self._map("add", [a, b], relu)
 
     def _softmax_forward(self, x: Array) -> Array:
         return self._rows("softmax_forward", [x])

@@ -14,12 +14,18 @@ MACROS = (("THREADS", THREADS), ("VALUES", VALUES))
 
 
 class Saved(NamedTuple):
-    """What backward needs: x and the statistics, (C,) each, that normalised it."""
+    """What backward needs: x and the statistics, (C,) each, that normalised it.
+
+    Behind ReLU also where it cut: beta, with which the kernels form its input once more, or after a
+    residual, which is not kept, y.
+    """
 
     x: Array
     mean: Array
     inverse_std: Array
     train: bool
+    beta: Array | None
+    y: Array | None
 
 
 class KernelNormalization(KernelArrayOps, DenseOps):
@@ -35,6 +41,8 @@ class KernelNormalization(KernelArrayOps, DenseOps):
         train: bool,
         momentum: float,
         eps: float,
+        residual: Array | None,
+        relu: bool,
     ) -> tuple[Array, Saved]:
         channels, pixels, values = _sizes(x)
         mean, inverse_std = (self.empty((channels,), x.dtype) for _ in range(2))
@@ -62,23 +70,29 @@ class KernelNormalization(KernelArrayOps, DenseOps):
         y = self.empty(x.shape, x.dtype)
         self._launch_elements(
             "batch_norm2d_forward", x.size,
-            [x, gamma, beta, mean, inverse_std, y, channels, pixels, x.size], dtype=x.dtype,
+            [x, gamma, beta, mean, inverse_std, residual, y, channels, pixels, relu, x.size],
+            dtype=x.dtype,
         )  # fmt: skip
-        return y, Saved(x, mean, inverse_std, train)
+        again, kept = relu and residual is None, relu and residual is not None
+        return y, Saved(x, mean, inverse_std, train, beta if again else None, y if kept else None)
 
     def _batch_norm2d_backward(
         self, dy: Array, saved: Saved, gamma: Array
-    ) -> tuple[Array, Array, Array]:
-        x, mean, inverse_std, train = saved
+    ) -> tuple[Array, Array, Array, Array]:
+        x, mean, inverse_std, train, beta, y = saved
         channels, pixels, values = _sizes(x)
         splits = -(-values // CHUNK)
         partial = self.empty((2, channels * splits), dy.dtype)
         deltas, products = partial[0], partial[1]
+        delta = None if y is None else self.empty(dy.shape, dy.dtype)
         self._launch_chunks(
             "batch_norm2d_backward_partial", channels * splits,
-            [dy, x, mean, deltas, products, channels, pixels, values, splits],
+            [dy, x, mean, gamma, inverse_std, beta, y, delta, deltas, products, channels, pixels,
+             values, splits],
             THREADS, dy.dtype,
         )  # fmt: skip
+        if delta is not None:
+            dy = delta
         dgamma, dbeta, shift, slope = (self.empty((channels,), dy.dtype) for _ in range(4))
         self._launch_chunks(
             "batch_norm2d_backward_reduce", channels,
@@ -88,10 +102,11 @@ class KernelNormalization(KernelArrayOps, DenseOps):
         dx = self.empty(dy.shape, dy.dtype)
         self._launch_elements(
             "batch_norm2d_backward", dy.size,
-            [dy, x, gamma, mean, inverse_std, shift, slope, dx, channels, pixels, train, dy.size],
+            [dy, x, gamma, mean, inverse_std, beta, shift, slope, dx, channels, pixels, train,
+             dy.size],
             dtype=dy.dtype,
         )  # fmt: skip
-        return dx, dgamma, dbeta
+        return dx, dgamma, dbeta, dy
 
     def _launch_chunks(
         self, symbol: str, blocks: int, args: list[Any], threads: int, dtype: Any

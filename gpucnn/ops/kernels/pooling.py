@@ -34,7 +34,9 @@ class KernelPooling(KernelArrayOps, PoolingOps):
         self._launch_pool("max_pool2d_forward", y, args, symbol, shape.argmax_dtype)
         return y, argmax
 
-    def _max_pool2d_backward(self, shape: Pool2dShape, dy: Array, argmax: Array) -> Array:
+    def _max_pool2d_backward(
+        self, shape: Pool2dShape, dy: Array, argmax: Array, relu_y: Array | None
+    ) -> Array:
         dx = self.empty(shape.x_shape, dy.dtype)
         per_window = True
         if _in_pairs(shape):
@@ -44,7 +46,7 @@ class KernelPooling(KernelArrayOps, PoolingOps):
         else:
             symbol, per_window = "max_pool2d_backward", False
         over = dy if per_window else dx
-        args = [dy, argmax, dx, _geometry(shape), over.size]
+        args = [dy, argmax, relu_y, dx, _geometry(shape), over.size]
         self._launch_pool("max_pool2d_backward", over, args, symbol, shape.argmax_dtype)
         return dx
 

@@ -4,7 +4,10 @@ Factors that the `cpu` device forms in Python's float64 are formed here alike, a
 the arenas' dtype when they are passed.
 """
 
+from typing import Any
+
 from gpucnn.ops.contract.arrays import Array
+from gpucnn.ops.contract.rates import Ema, Rates
 from gpucnn.ops.contract.updates import UpdateOps
 from gpucnn.ops.kernels.base import THREADS, KernelArrayOps
 
@@ -17,6 +20,16 @@ def _splits(count: int) -> int:
     return min(-(-count // (8 * THREADS)), 1024)
 
 
+def _passed(rates: Rates, count: int) -> list[Any]:
+    """The pointer to the rates, null where they are numbers, and the numbers."""
+    return [None, *rates] if isinstance(rates, tuple) else [rates, *[0] * count]
+
+
+def _averaged(ema: Ema) -> list[Any]:
+    """The average, null without one, and its rates as `_passed` gives them."""
+    return [None, None, 0, 0] if ema is None else [ema[0], *_passed(ema[1], 2)]
+
+
 class KernelUpdates(KernelArrayOps, UpdateOps):
     """The update family on kernels."""
 
@@ -25,13 +38,17 @@ class KernelUpdates(KernelArrayOps, UpdateOps):
         values: Array,
         grads: Array,
         velocity: Array | None,
-        lr: float,
+        rates: Rates,
         momentum: float,
         nesterov: bool,
         weight_decay: float,
         lr_scale: Array | None,
+        only_if: Array | None,
+        ema: Ema,
     ) -> None:
-        args = [values, grads, velocity, lr_scale, lr, momentum, nesterov, weight_decay]
+        rates_at, lr = _passed(rates, 1)
+        args = [values, grads, velocity, lr_scale, rates_at, only_if, *_averaged(ema)]
+        args += [lr, momentum, nesterov, weight_decay]
         self._launch_elements("sgd_update", values.size, [*args, values.size], dtype=values.dtype)
 
     def _adam_update(
@@ -40,18 +57,20 @@ class KernelUpdates(KernelArrayOps, UpdateOps):
         grads: Array,
         first: Array,
         second: Array,
-        lr: float,
-        step: int,
+        rates: Rates,
         beta1: float,
         beta2: float,
         eps: float,
         weight_decay: float,
         decoupled: bool,
         lr_scale: Array | None,
+        only_if: Array | None,
+        ema: Ema,
     ) -> None:
-        corrected_lr, correction2 = lr / (1 - beta1**step), 1 - beta2**step
-        args = [values, grads, first, second, lr_scale, lr, corrected_lr, beta1, 1 - beta1]
-        args += [beta2, 1 - beta2, correction2, eps, weight_decay, decoupled, values.size]
+        rates_at, *numbers = _passed(rates, 3)
+        args = [values, grads, first, second, lr_scale, rates_at, only_if]
+        args += [*_averaged(ema), *numbers]
+        args += [beta1, 1 - beta1, beta2, 1 - beta2, eps, weight_decay, decoupled, values.size]
         self._launch_elements("adam_update", values.size, args, dtype=values.dtype)
 
     def _rmsprop_update(
@@ -60,20 +79,27 @@ class KernelUpdates(KernelArrayOps, UpdateOps):
         grads: Array,
         second: Array,
         velocity: Array | None,
-        lr: float,
+        rates: Rates,
         alpha: float,
         eps: float,
         momentum: float,
         weight_decay: float,
         lr_scale: Array | None,
+        only_if: Array | None,
+        ema: Ema,
     ) -> None:
-        args = [values, grads, second, velocity, lr_scale, lr, alpha, 1 - alpha, eps, momentum]
+        rates_at, lr = _passed(rates, 1)
+        args = [values, grads, second, velocity, lr_scale, rates_at, only_if, *_averaged(ema)]
+        args += [lr, alpha, 1 - alpha, eps, momentum]
         self._launch_elements(
             "rmsprop_update", values.size, [*args, weight_decay, values.size], dtype=values.dtype
         )
 
-    def _ema_update(self, average: Array, values: Array, decay: float) -> None:
-        args = [average, values, decay, 1 - decay, values.size]
+    def _ema_update(
+        self, average: Array, values: Array, rates: Rates, only_if: Array | None
+    ) -> None:
+        rates_at, *numbers = _passed(rates, 2)
+        args = [average, values, rates_at, only_if, *numbers, values.size]
         self._launch_elements("ema_update", values.size, args, dtype=values.dtype)
 
     def _clip_by_global_norm(self, grads: Array, max_norm: float) -> Array:
@@ -100,10 +126,10 @@ class KernelUpdates(KernelArrayOps, UpdateOps):
             self._launch("max_abs", (grid, 1, 1), _BLOCK, args, dtype=a.dtype, macros=_MACROS)
         return out
 
-    def _all_finite(self, a: Array) -> Array:
+    def _all_finite(self, a: Array, also: Array | None) -> Array:
         blocks, name = _splits(a.size), "all_finite"
         partial, out = self.empty((blocks,), "bool"), self.empty((), "bool")
         args = [a, partial, a.size]
         self._launch(name, (blocks, 1, 1), _BLOCK, args, dtype=a.dtype, symbol=f"{name}_partial")
-        self._launch(name, (1, 1, 1), _BLOCK, [partial, out, blocks], dtype=a.dtype)
+        self._launch(name, (1, 1, 1), _BLOCK, [partial, out, also, blocks], dtype=a.dtype)
         return out

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from cupy import cuda
+
 
 class ndarray:
     """What gpucnn uses of cupy.ndarray; `host` is where it lies."""
@@ -12,8 +14,9 @@ class ndarray:
     __array_priority__ = 100
     __hash__ = None
 
-    def __init__(self, host: np.ndarray) -> None:
-        self.host = host
+    def __init__(self, host: Any, dtype: Any = None, memptr: Any = None) -> None:
+        """An array around `host`, or, as CuPy's, of a shape at a place in memory."""
+        self.host = host if memptr is None else np.ndarray(host, dtype, memptr.mem.bytes)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides", "flags"):
@@ -42,6 +45,7 @@ class ndarray:
         return ndarray(self.host.T)
 
     def get(self) -> np.ndarray:
+        cuda._wait()
         return self.host.copy(order="C")
 
     def copy(self) -> "ndarray":
@@ -63,7 +67,16 @@ class ndarray:
         return ndarray(np.asarray(self.host[index]))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.host[index] = _host(value)
+        if cuda.captured is None:
+            self.host[index] = _host(value)
+        else:
+            cuda.captured.add(np.copyto, (self.host[index], _host(value)))
+
+    def set(self, arr: np.ndarray, stream: Any = None) -> None:
+        cuda._wait()
+        assert arr.flags.c_contiguous
+        assert (arr.shape, arr.dtype) == (self.shape, self.dtype)
+        self.host[...] = arr
 
     def __len__(self) -> int:
         return len(self.host)

@@ -1,9 +1,11 @@
 """RawModule on the emulator."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from cupy import cuda
 from cupy._array import ndarray
 from gpucnn.runtime.emulator import EmulatorLauncher
 from gpucnn.runtime.launch import Kernel
@@ -35,6 +37,13 @@ class RawKernel:
         assert type(grid) is type(block) is tuple
         assert shared_mem <= self.max_dynamic_shared_size_bytes
         given = [self._unpacked(*pair) for pair in zip(self._kernel.parameters, args, strict=True)]
+        launch = partial(self._launch, grid, block, shared_mem)
+        if cuda.captured is None:
+            launch(*given)
+        else:
+            cuda.captured.add(launch, given)
+
+    def _launch(self, grid: Any, block: Any, shared_mem: int, *given: Any) -> None:
         self._launcher.launch(self._kernel, grid, block, given, shared_bytes=shared_mem)
 
     def _unpacked(self, parameter: Any, a: Any) -> Any:

@@ -1,8 +1,11 @@
 """Devices, events and errors of the CuPy without a GPU."""
 
+import ctypes
 import time
 from types import SimpleNamespace
 from typing import Any
+
+from gpucnn.runtime.memory import Recording
 
 
 class CUDARuntimeError(RuntimeError):
@@ -40,7 +43,70 @@ class Device:
         """Device 0 stays."""
 
     def synchronize(self) -> None:
-        """Launches have ended when they return."""
+        _wait()
+
+
+class UnownedMemory:
+    def __init__(self, ptr: int, size: int, owner: Any, device_id: int) -> None:
+        # Every view of an array over the bytes keeps them, and so the owner.
+        self.bytes = (ctypes.c_ubyte * size).from_address(ptr)
+        self.bytes.owner = owner
+
+
+class MemoryPointer:
+    def __init__(self, mem: UnownedMemory, offset: int) -> None:
+        assert offset == 0
+        self.mem = mem
+
+    def memset_async(self, value: int, size: int) -> None:
+        ctypes.memset(self.mem.bytes, value, size)
+
+
+def alloc(size: int) -> MemoryPointer:
+    """Of the host's memory."""
+    buffer = ctypes.create_string_buffer(size)
+    return MemoryPointer(UnownedMemory(ctypes.addressof(buffer), size, buffer, 0), 0)
+
+
+class Graph:
+    """What was captured: work on the host's memory, by address."""
+
+    def __init__(self, recording: Any) -> None:
+        self._recording = recording
+
+    def launch(self, stream: Any = None) -> None:
+        assert captured is None, "a graph is launched while another is captured"
+        self._recording.launch()
+
+
+captured: Any = None
+"""Where work goes instead of being done, while a stream is captured."""
+
+
+class Stream:
+    def __init__(self, *, non_blocking: bool = False) -> None:
+        assert non_blocking, "what else is under way would wait for a blocking stream"
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert captured is None, "the capture has not ended"
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        global captured
+        captured = Recording()
+
+    def end_capture(self) -> Graph:
+        global captured
+        graph, captured = Graph(captured), None
+        return graph
+
+
+def _wait() -> None:
+    """As CUDA refuses to wait for a stream that is captured."""
+    if captured is not None:
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
 
 
 class Event:

@@ -1,8 +1,10 @@
 """Faults of the convolutions' tiles, and of the kernels that multiply them."""
 
 from collections.abc import Callable
+from typing import cast
 
 from gpucnn.ops.base import Ops
+from gpucnn.ops.kernel_ops import KernelOps
 from tests.kernels import test_convolution as kernels
 from tests.kernels.convolution_geometries import FEW, PACKED, SPLIT, TILED
 from tests.kernels.faults import Fault
@@ -11,47 +13,119 @@ Check = Callable[[Ops], None]
 Change = tuple[str, str, str, Check] | tuple[str, str, str, Check, str]
 
 
-def on(name: str) -> Callable[[Ops], None]:
-    """All three passes of a geometry."""
+def on(name: str, *, stages: int = 3) -> Check:
+    """All three passes of a geometry, by plans of so many stages."""
     geometry = (TILED | PACKED | FEW | SPLIT)[name]
-    return lambda ops: kernels.check_all(ops, geometry)
+
+    def check(ops: Ops) -> None:
+        # The kernels of a device without asynchronous copies have two stages.
+        cast(KernelOps, ops).launcher.copies_asynchronously = stages > 2
+        kernels.check_all(ops, geometry)
+
+    return check
 
 
 def faults(kernel: str, *changes: Change) -> list[Fault]:
     return [Fault(kernel, *change) for change in changes]
 
 
+PIPELINE: list[Change] = [
+    (
+        "no barrier between taps and loads",
+        "    __syncthreads();\n    load(0);",
+        "    load(0);",
+        on("less_than_a_tile", stages=2),
+        "racecheck",
+    ),
+    (
+        "no barrier between tiles",
+        "lows, tap);\n        __syncthreads();",
+        "lows, tap);",
+        on("less_than_a_tile", stages=2),
+        "racecheck",
+    ),
+    (
+        "taps one tile late",
+        "first + (i + 2) * TILE_K",
+        "first + (i + 1) * TILE_K",
+        on("less_than_a_tile", stages=2),
+        "memcheck",
+    ),
+    (
+        "the tile written that is read",
+        "store(buffer ^ 1)",
+        "store(buffer)",
+        on("stride_2", stages=2),
+        "racecheck",
+    ),
+    (
+        "a row beyond the last",
+        "i * rows_apart < here ? a[",
+        "i * rows_apart <= here ? a[",
+        on("less_than_a_tile", stages=2),
+        "memcheck",
+    ),
+    (
+        "a pack's row beyond the last",
+        "min(rows, TILE_M) - pack_row",
+        "min(rows + 1, TILE_M) - pack_row",
+        on("packs_over_tiles", stages=2),
+        "memcheck",
+    ),
+    (
+        "packs stored where there are no rows",
+        "if (pack_row + i / kVector * pack_rows < TILE_M)\n",
+        "",
+        on("packs_over_tiles", stages=2),
+        "racecheck",
+    ),
+    (
+        "a tile read before it has landed",
+        "wait_copies<STAGES - 2>()",
+        "wait_copies<STAGES - 1>()",
+        on("less_than_a_tile"),
+        "racecheck",
+    ),
+    (
+        "no barrier after the wait",
+        "        __syncthreads();\n        if (i + STAGES",
+        "        if (i + STAGES",
+        on("less_than_a_tile"),
+        "racecheck",
+    ),
+    (
+        "copies not closed as a group",
+        "        commit_copies();  // a",
+        "        // a",
+        on("less_than_a_tile"),
+        "racecheck",
+    ),
+    (
+        "the tile copied over that is read",
+        "copy(free)",
+        "copy(stage)",
+        on("stride_2"),
+        "racecheck",
+    ),
+    (
+        "taps of a tile too early",
+        "first + (i + STAGES) * TILE_K",
+        "first + (i + STAGES - 1) * TILE_K",
+        on("stride_2"),
+        "memcheck",
+    ),
+    (
+        "a row copied beyond the last",
+        "i * rows_apart < here);",
+        "i * rows_apart <= here);",
+        on("less_than_a_tile"),
+        "memcheck",
+    ),
+]
 FAULTS = [
+    *faults("conv_pipeline.cuh", *PIPELINE),
     *faults(
         "conv_tile.cuh",
-        (
-            "no barrier between taps and loads",
-            "    __syncthreads();\n    load(0);",
-            "    load(0);",
-            on("less_than_a_tile"),
-            "racecheck",
-        ),
-        (
-            "no barrier between tiles",
-            "first + (i + 2) * TILE_K);\n        __syncthreads();",
-            "first + (i + 2) * TILE_K);",
-            on("less_than_a_tile"),
-            "racecheck",
-        ),
-        (
-            "taps one tile late",
-            "first + (i + 2) * TILE_K",
-            "first + (i + 1) * TILE_K",
-            on("less_than_a_tile"),
-            "memcheck",
-        ),
-        (
-            "the tile written that is read",
-            "store(buffer ^ 1)",
-            "store(buffer)",
-            on("stride_2"),
-            "racecheck",
-        ),
         (
             "a tap beyond the last",
             "if (k + t < last)",
@@ -60,11 +134,11 @@ FAULTS = [
             "memcheck",
         ),
         (
-            "a row beyond the last",
-            "offset >= 0 ? rows - row0",
-            "offset >= 0 ? rows + 1 - row0",
-            on("less_than_a_tile"),
-            "memcheck",
+            "the first band of rows alone",
+            "band + block % rows",
+            "block % rows",
+            on("bands_of_rows"),
+            "racecheck",
         ),
         (
             "a row of the padding read",
@@ -86,20 +160,6 @@ FAULTS = [
             "true",
             on("pairs_alone"),
             "memcheck",
-        ),
-        (
-            "a pack's row beyond the last",
-            "min(rows, TILE_M) - pack_row",
-            "min(rows + 1, TILE_M) - pack_row",
-            on("packs_over_tiles"),
-            "memcheck",
-        ),
-        (
-            "packs stored where there are no rows",
-            "if (pack_row + i / kVector * pack_rows < TILE_M)\n",
-            "",
-            on("packs_over_tiles"),
-            "racecheck",
         ),
         (
             "a row of results beyond the last",
@@ -141,7 +201,7 @@ FAULTS = [
             "packs of weights whose rows are not whole",
             "depth % kVector == 0 && aligned(w)",
             "aligned(w)",
-            on("less_than_a_tile"),
+            on("less_than_a_tile", stages=2),
             "memcheck",
         ),
         (
@@ -228,7 +288,7 @@ FAULTS = [
             "packs of deltas over two images",
             "pq % kVector == 0 && aligned(dy)",
             "aligned(dy)",
-            on("tile_over_two_images"),
+            on("tile_over_two_images", stages=2),
             "memcheck",
         ),
         (

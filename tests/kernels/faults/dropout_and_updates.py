@@ -11,6 +11,7 @@ from tests.kernels import test_dropout_and_updates as kernels
 from tests.kernels.faults import Fault
 from tests.kernels.faults.elementwise import faults
 from tests.ops import test_dropout as dropout
+from tests.ops import test_step_values as step_values
 from tests.ops import test_updates as updates
 
 Check = Callable[[Ops], None]
@@ -49,6 +50,19 @@ clipping = small(kernels.check_clipping, 5003, "float64")
 inside = small(updates.test_clip_by_global_norm, "float32", 1e30)
 tiny = small(kernels.check_small_numbers_count)
 huge = small(updates.test_clipping_huge_gradients, "float64")
+also = small(step_values.check_also, "float32")
+
+
+def counter(method: str, **options: Any) -> Check:
+    return small(step_values.check_counter, method, options)
+
+
+def rates(method: str) -> Check:
+    return small(step_values.check_rates, method, "float32")
+
+
+def held_back(method: str) -> Check:
+    return small(step_values.check_only_if, method, "float32")
 
 
 def many_squares(ops: Ops) -> None:
@@ -73,6 +87,8 @@ FAULTS: list[Fault] = [
         ("the last group left out", "(uint32(count) + 3) / 4", "uint32(count) / 4", elements),
         ("the end not checked", "if (at >= uint32(count)) break;", "", elements, "memcheck"),
         ("one word for two vectors", "m.v[i] = kept[part + i]", "m.v[i] = kept[i]", wide),
+        ("the counter in memory not read", "step_at ? *step_at : step", "step",
+         counter("dropout_forward")),
     ),
     *faults(
         "dropout2d_forward",
@@ -81,6 +97,8 @@ FAULTS: list[Fault] = [
         ("the end not checked", "if (4 * g + i < uint32(count)) ", "", channels, "memcheck"),
         ("no further turn", "g < groups; g += threads",
          "g < groups; g += groups", channels, "initcheck"),
+        ("the counter in memory not read", "step_at ? *step_at : step", "step",
+         counter("dropout2d_forward")),
     ),
     *faults(
         "drop_block2d_forward",
@@ -93,6 +111,8 @@ FAULTS: list[Fault] = [
         ("a column too many", "column < block_size", "column <= block_size", squares, "memcheck"),
         ("planes of cells for planes of corners", "((block_size - 1) * pitch)", "0", squares),
         ("kept and dropped swapped", "draws.v[i] >= threshold", "draws.v[i] < threshold", squares),
+        ("the counter in memory not read", "step_at ? *step_at : step", "step",
+         counter("drop_block2d_forward", block_size=2)),
     ),
     *faults(
         "dropout_backward",
@@ -113,6 +133,11 @@ FAULTS: list[Fault] = [
         ("weight decay of the gradient", "grads[i] + weight_decay * value : grads[i]",
          "grads[i] + weight_decay * grads[i] : grads[i]", sgd),
         ("the rate's scale left out", "lr_scale ? lr * lr_scale[i] : lr", "lr", sgd),
+        ("the rate in memory not read", "if (rates) lr = rates[0];", "", rates("sgd_update")),
+        ("done where it is not to be", "if (only_if && !*only_if) return;", "",
+         held_back("sgd_update")),
+        ("left out where it is to be done", "only_if && !*only_if", "only_if",
+         held_back("sgd_update")),
     ),
     *faults(
         "adam_update",
@@ -124,6 +149,13 @@ FAULTS: list[Fault] = [
         ("no correction of the second moment", "s / correction2", "s", adam),
         ("coupled for decoupled", "if (decoupled)", "if (!decoupled)", adamw),
         ("the square of the wrong number", "rest2 * grad * grad", "rest2 * grad * m", adam),
+        ("the rates in memory swapped", "lr = rates[0]", "lr = rates[1]", rates("adam_update")),
+        ("a rate in memory not read", "corrected_lr = rates[1];", "", rates("adam_update")),
+        ("a correction in memory not read", "correction2 = rates[2];", "", rates("adam_update")),
+        ("done where it is not to be", "if (only_if && !*only_if) return;", "",
+         held_back("adam_update")),
+        ("left out where it is to be done", "only_if && !*only_if", "only_if",
+         held_back("adam_update")),
     ),
     *faults(
         "rmsprop_update",
@@ -134,13 +166,23 @@ FAULTS: list[Fault] = [
         ("no root", "sqrt(s) + eps", "s + eps", rmsprop),
         ("velocity without momentum", "step += momentum * velocity[i]", "step += velocity[i]",
          rmsprop),
+        ("the rate in memory not read", "if (rates) lr = rates[0];", "", rates("rmsprop_update")),
+        ("done where it is not to be", "if (only_if && !*only_if) return;", "",
+         held_back("rmsprop_update")),
+        ("left out where it is to be done", "only_if && !*only_if", "only_if",
+         held_back("rmsprop_update")),
     ),
     *faults(
         "ema_update",
         ("an element too many", "i < uint32(count)", "i <= uint32(count)", average, "memcheck"),
-        ("decay for rest", "rest * values[i];", "decay * values[i];", average),
+        ("the average of itself", "take_in(average, i, values[i]", "take_in(average, i, average[i]",
+         average),
         ("the last element left out", "i < uint32(count)", "i < uint32(count) - 1", average),
         ("no further turn", "i += threads", "i += count", average_of_many),
+        ("done where it is not to be", "if (only_if && !*only_if) return;", "",
+         held_back("ema_update")),
+        ("left out where it is to be done", "only_if && !*only_if", "only_if",
+         held_back("ema_update")),
     ),
     *faults(
         "max_abs",
@@ -158,6 +200,9 @@ FAULTS: list[Fault] = [
         ("Inf passes", "a[i] - a[i] == scalar_t(0)", "a[i] == a[i]", reductions),
         ("the first thread's word alone", "finite = __syncthreads_and(finite);", "", reductions),
         ("a block left out", "i < blocks", "i < blocks - 1", reductions),
+        ("the number more not read", "!also || *also - *also == scalar_t(0)", "true", also),
+        ("Inf passes as the number more", "*also - *also == scalar_t(0)", "*also == *also", also),
+        ("no number more needed", "!also || *also", "*also", reductions, "memcheck"),
     ),
     *faults(
         "clip_by_global_norm",

@@ -10,6 +10,7 @@ from tests.kernels.devices import PoisonedOps
 from tests.kernels.faults import Fault
 from tests.kernels.shifted import shifted
 from tests.ops import test_elementwise as general
+from tests.ops import test_fused
 from tests.ops.harness import normal
 
 Check = Callable[[Ops], None]
@@ -22,6 +23,10 @@ def on(check: Callable[..., None], *args: object) -> Check:
 
 def activation(name: str, dtype: str = "float32") -> Check:
     return on(lambda ops: general.check_activation(ops, name, 3 * normal(9, dtype)))
+
+
+def fused_add(ops: Ops) -> None:
+    test_fused.check_add(ops, 1031, "float32")
 
 
 def unaligned_add(ops: Ops) -> None:
@@ -157,6 +162,7 @@ FAULTS = [
         ("a difference", "u + v", "u - v", add),
         ("one array twice", "a, b);", "a, a);", add),
         ("the size of b", "u + v", "u + fabs(v)", add),
+        ("ReLU that stops NaN", "relu && sum <= scalar_t(0)", "relu && !(sum > 0)", fused_add),
     ),
     *faults(
         "rows.cuh",

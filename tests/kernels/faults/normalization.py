@@ -4,7 +4,11 @@ from gpucnn.ops.base import Ops
 from gpucnn.ops.kernel_ops import KernelOps
 from tests.kernels.devices import PoisonedOps
 from tests.kernels.faults import Fault
-from tests.kernels.test_normalization import check_merge, check_statistics_are_constant
+from tests.kernels.test_normalization import (
+    check_fused,
+    check_merge,
+    check_statistics_are_constant,
+)
 from tests.ops.test_dense import check_batch_norm
 
 
@@ -32,6 +36,10 @@ def two_chunks(ops: Ops) -> None:
     check_batch_norm(poisoned(ops), (2, 2, 46, 45), "float64", train=True)
 
 
+def fused(ops: Ops) -> None:
+    check_fused(poisoned(ops))
+
+
 FORWARD, BACKWARD, SHARED = "batch_norm2d_forward", "batch_norm2d_backward", "batch_norm2d.cuh"
 FAULTS = [
     Fault(FORWARD, "the unbiased variance normalises", "sqrt(square / values + eps)",
@@ -54,8 +62,8 @@ FAULTS = [
           "const int c = (i / packs_of_run + 1) % channels", train),
     Fault(FORWARD, "the running mean is not kept", "mean[channel] = running_mean[channel]",
           "mean[channel] = 0", evaluate),
-    Fault(BACKWARD, "products with x, not x - mean", "delta * (x[at.address] - centre)",
-          "delta * x[at.address]", train),
+    Fault(BACKWARD, "products with x, not x - mean", "given * (value - centre)",
+          "given * value", train),
     Fault(BACKWARD, "statistics as constants in training", "if (train) {", "if (false) {", train),
     Fault(BACKWARD, "statistics that move in evaluation", "if (train) {", "if (true) {", evaluate),
     Fault(BACKWARD, "dgamma not normalised",
@@ -83,10 +91,24 @@ FAULTS = [
           "deltas[channel] = sum", two_chunks, "racecheck"),
     Fault(BACKWARD, "a chunk too many", "s < splits; s += blockDim.x",
           "s <= splits; s += blockDim.x", two_chunks, "memcheck"),
-    Fault(BACKWARD, "the next channel's mean", "centre = mean[c],",
-          "centre = mean[(c + 1) % channels],", train),
+    Fault(BACKWARD, "the next channel's mean", "centre = mean[c];",
+          "centre = mean[(c + 1) % channels];", train),
     Fault(SHARED, "the walk stays in its image", "at.address += (channels - 1) * pixels;", "",
           two_chunks),
     Fault(SHARED, "chunks all of one size", "min(kChunk, values - split * kChunk)", "kChunk",
           train, "memcheck"),
+    Fault(FORWARD, "the residual of the vector's first value", "pack.v[k] += other.v[k]",
+          "pack.v[k] += other.v[0]", fused),
+    Fault(FORWARD, "ReLU that stops NaN", "pack.v[k] <= scalar_t(0) ? scalar_t(0) : pack.v[k]",
+          "pack.v[k] > scalar_t(0) ? pack.v[k] : scalar_t(0)", fused),
+    Fault(FORWARD, "a residual where there is none", "if (residual) {", "if (true) {", train,
+          "memcheck"),
+    Fault(BACKWARD, "ReLU's mask without beta", "normalised(value.v[k], centre, scale, add)",
+          "normalised(value.v[k], centre, scale, scalar_t(0))", fused),
+    Fault(BACKWARD, "sums over what ReLU cut", "cut ? scalar_t(0) : dy[at.address]",
+          "dy[at.address]", fused),
+    Fault(BACKWARD, "the gradient passes where y is 0", "y && y[at.address] <= scalar_t(0)",
+          "y && y[at.address] < scalar_t(0)", fused),
+    Fault(BACKWARD, "the residual's gradient is left out", "if (delta) delta[at.address] = given;",
+          "", fused, "initcheck"),
 ]  # fmt: skip

@@ -185,8 +185,8 @@ FAULTS = [
     Fault(FORWARD, "pairs: the row below the image", "2 * at.row + 1 < s.h ? top + s.w : top",
           "top + s.w", max_pairs, "memcheck"),
     Fault(FORWARD, "pairs: the last cell left out", "better(best, low.v[1], 3)", "best", max_pairs),
-    Fault(BACKWARD, "overlapping windows overwrite", "place) sum += dy[window]",
-          "place) sum = dy[window]", max_gather),
+    Fault(BACKWARD, "overlapping windows overwrite", "place) sum += delta_of",
+          "place) sum = delta_of", max_gather),
     Fault(BACKWARD, "the last covering row left out", "p <= rows.high", "p < rows.high",
           max_gather),
     Fault(BACKWARD, "a cell between two taps", "if (high % s.dilation_h) continue;", "",
@@ -196,8 +196,8 @@ FAULTS = [
     Fault(BACKWARD, "scatter: the remainder left", "window == windows - 1 ? size : start + stride",
           "min(size, start + stride)", max_scatter),
     Fault(BACKWARD, "scatter: only the winner written",
-          "row == winner_row && column == winner_column ? dy[i] : scalar_t(0);",
-          "row == winner_row && column == winner_column ? dy[i]"
+          "row == winner_row && column == winner_column ? delta : scalar_t(0);",
+          "row == winner_row && column == winner_column ? delta"
           " : dx[(at.plane * s.h + row) * s.w + column];", max_scatter, "initcheck"),
     Fault(BACKWARD, "pairs: the last row left", "if (at.row == s.p - 1 && 2 * s.p < s.h)",
           "if (false)", max_pairs),

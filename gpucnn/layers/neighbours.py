@@ -1,0 +1,85 @@
+"""Neighbours that share a pass over memory: one layer does a part of another's work, same bits.
+
+A ReLU or a residual's sum is one operation on a number that the layer before it has just made, or
+that the layer behind it is about to pass back: done there, it costs no pass over memory of its own.
+Every layer still runs, in its place and under its name; but what a conv2d, batch_norm2d or residual
+hands on is then what the ReLU behind it makes of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+
+from gpucnn.layers.activations import Relu
+from gpucnn.layers.base import Layer
+from gpucnn.layers.batch_norm2d import BatchNorm2d
+from gpucnn.layers.conv2d import Conv2d
+from gpucnn.layers.fusion import ALONE, Fusion
+from gpucnn.layers.max_pool2d import MaxPool2d
+from gpucnn.layers.residual import Residual
+from gpucnn.layers.sequential import Chain, Sequential
+
+Fusable = Conv2d | BatchNorm2d | Residual | Relu | MaxPool2d
+
+
+def fuse(model: Layer) -> None:
+    """Let the layers of `model` work for their neighbours wherever that spares a pass over memory.
+
+    The library's own classes alone take part: a subclass may do anything. Do not call it between a
+    forward and its backward. `unfuse` takes it back.
+    """
+    unfuse(model)
+    for layer in model.walk():
+        if type(layer) is Residual:
+            layer.fusion = Fusion(tail=type(layer.body.layers[-1]) is BatchNorm2d)
+    for layer in model.walk():
+        if type(layer) in (Sequential, Chain):
+            assert isinstance(layer, Sequential)
+            _fuse_relus(layer.layers)
+
+
+def unfuse(model: Layer) -> None:
+    """Let every layer of `model` do its own work, no more and no less."""
+    for layer in _fusable(model):
+        layer.fusion = ALONE
+
+
+@contextmanager
+def unfused(model: Layer) -> Iterator[None]:
+    """Inside, every layer's output is its own, as where nothing was ever fused."""
+    before = {layer: layer.fusion for layer in _fusable(model)}
+    unfuse(model)
+    try:
+        yield
+    finally:
+        for layer, fusion in before.items():
+            layer.fusion = fusion
+
+
+def _fusable(model: Layer) -> Iterator[Fusable]:
+    for layer in model.walk():
+        if isinstance(layer, Fusable):
+            yield layer
+
+
+def _fuse_relus(layers: Sequence[Layer]) -> None:
+    """Of the layers of one chain: each ReLU's forward goes to the layer before it.
+
+    Its backward goes there too if that is a batch norm, else to a max pool behind it: a winner's
+    sign is that of the pooled value, so the smaller array tells what ReLU cut.
+    """
+    for before, relu in pairwise(layers):
+        if type(relu) is Relu and type(before) in (Conv2d, BatchNorm2d, Residual):
+            assert isinstance(before, Conv2d | BatchNorm2d | Residual)
+            before.fusion = replace(before.fusion, relu=True)
+            last: Layer = before
+            if isinstance(before, Residual) and before.fusion.tail:
+                last = before.body.layers[-1]
+                assert isinstance(last, BatchNorm2d)
+                last.fusion = replace(last.fusion, relu=True)
+            relu.fusion = Fusion(no_forward=True, no_backward=type(last) is BatchNorm2d)
+    for relu, after in pairwise(layers):
+        if type(relu) is Relu and type(after) is MaxPool2d and not relu.fusion.no_backward:
+            after.fusion = Fusion(relu_input=True)
+            relu.fusion = replace(relu.fusion, no_backward=True)

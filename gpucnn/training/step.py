@@ -1,0 +1,128 @@
+"""A step of training as work for the device alone: the host is neither waited for nor told.
+
+What changes from step to step comes in as a Moment, and what the host must know goes out through
+an Outcome: both may lie in device memory, so that the launches of all steps can be the same.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpucnn.implements import implements
+from gpucnn.layers.base import Layer
+from gpucnn.losses import Loss
+from gpucnn.ops.base import Array, Ops
+from gpucnn.ops.contract.rates import ema_rates
+from gpucnn.optimizers import Optimizer
+from gpucnn.training.averaging import WeightAverage
+
+
+class Moment(NamedTuple):
+    """What a step takes from its place in the training: numbers, or arrays of the device."""
+
+    counter: int | Array
+    """Of the random draws, from 0."""
+    lr: float | Array
+    decay: float | Array | None
+    """Of the average, if there is one."""
+
+
+class MomentInMemory:
+    """A moment in device memory, written by one copy a step."""
+
+    _COUNTER, _RATES, _DECAY, _SIZE = 0, 8, 40, 64
+
+    def __init__(self, ops: Ops, optimizer: Optimizer):
+        self._ops, self._optimizer = ops, optimizer
+        self._memory = ops.zeros((self._SIZE,), "uint8")
+        self._host = np.zeros(self._SIZE, np.uint8)
+        self.arrays = Moment(*self._views(self._memory))
+
+    def write(self, moment: Moment) -> None:
+        """Put the numbers of `moment`, of the optimizer's next step, where `arrays` are."""
+        rates = self._optimizer.rates(moment.lr)
+        decay = ema_rates(0.0 if moment.decay is None else moment.decay)
+        values = (moment.counter, rates, decay)
+        for view, value in zip(self._views(self._host), values, strict=True):
+            view[...] = value
+        self._ops.memory.write(self._memory, self._host)
+
+    def _views(self, memory: Any) -> tuple[Any, Any, Any]:
+        dtype = self._optimizer.values.dtype
+        count = len(self._optimizer.rates(0.0))
+
+        def view(start: int, count: int) -> Any:
+            return memory[start : start + count * dtype.itemsize].view(dtype)
+
+        counter = memory[self._COUNTER : self._COUNTER + 4].view("uint32").reshape(())
+        return counter, view(self._RATES, count), view(self._DECAY, 2)
+
+
+class Outcome(NamedTuple):
+    """What the host must know of a step."""
+
+    loss: float
+    """As the loss reduces it."""
+    finite: bool
+    """Whether loss and gradients are; where they are not, the update was left out."""
+    change: float
+    """The largest |change| of a weight; NaN where nobody asked for it."""
+
+
+class Step:
+    """Forward, backward, check, clipping, update and average; `values` and `grads` in place."""
+
+    def __init__(
+        self,
+        model: Layer,
+        loss: Loss,
+        optimizer: Optimizer,
+        average: WeightAverage | None,
+        ops: Ops,
+        *,
+        clip_norm: float | None = None,
+        measure_change: bool = False,
+    ):
+        self.model, self.loss, self.optimizer, self.average = model, loss, optimizer, average
+        self.ops, self.clip_norm, self.measure_change = ops, clip_norm, measure_change
+        dtype = optimizer.values.dtype
+        self._outcome = ops.zeros((3, dtype.itemsize), "uint8")
+        self._loss, self._change = (self._outcome[i].view(dtype).reshape(()) for i in (0, 1))
+        self._finite = self._outcome[2, :1].view("bool").reshape(())
+
+    def run(self, x: Array, target: Array, moment: Moment) -> None:
+        """The whole step on a batch. No array made in here outlives it."""
+        ops, optimizer, copy = self.ops, self.optimizer, self.ops.memory.copy
+        self.model.set_step(moment.counter)
+        loss, dy = self.loss(ops, self.model.forward(x, train=True), target)
+        self.model.backward(dy)
+        finite = ops.all_finite(optimizer.grads, also=loss)
+        copy(self._loss, loss)
+        copy(self._finite, finite)
+        if self.clip_norm is not None:
+            ops.clip_by_global_norm(optimizer.grads, max_norm=self.clip_norm)
+        self._update(moment, finite)
+
+    def outcome(self) -> Outcome:
+        """Of the last run; waits for the device."""
+        host = self.ops.to_numpy(self._outcome)
+        dtype = self.optimizer.values.dtype
+        loss, change = (float(host[i].view(dtype)[0]) for i in (0, 1))
+        return Outcome(loss, bool(host[2, 0]), change if self.measure_change else math.nan)
+
+    @implements("A21", "S0:6")
+    def _update(self, moment: Moment, finite: Array) -> None:
+        """The optimizer's step with the average, and how far it went where that is asked for."""
+        ops, values = self.ops, self.optimizer.values
+        options = {"only_if": finite}
+        if self.average is not None:
+            options |= {"average": self.average.average, "decay": moment.decay}
+        if not self.measure_change:
+            self.optimizer.step(moment.lr, **options)
+            return
+        change = ops.empty(values.shape, values.dtype)
+        ops.memory.copy(change, values)
+        self.optimizer.step(moment.lr, **options)
+        change -= values
+        ops.memory.copy(self._change, ops.max_abs(change))

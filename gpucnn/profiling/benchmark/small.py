@@ -18,7 +18,7 @@ BYTES = 2**24
 """About what a call with few images computes and moves at most, if two do not exceed it."""
 
 LOOPS = 150_000
-"""Products of the reference's dearest loop over a convolution: less than a tenth of a second."""
+"""Products of the reference's dearest loop over a convolution: about a tenth of a second."""
 
 HARDLY = 10
 """So many times LOOPS is waited for where a convolution gets no smaller; beyond it, not."""

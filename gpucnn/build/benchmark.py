@@ -49,7 +49,7 @@ def benchmark(
 
     What was measured is written after an interruption, too.
     """
-    pairs = chosen(load_shapes(shapes or default_shapes()), settings)
+    planned = chosen(load_shapes(shapes or default_shapes()), settings)
     opened = Device(get_ops(device))
     torch = import_torch(against)
     best = measure(opened.ops, "measured in this run")
@@ -61,12 +61,12 @@ def benchmark(
     )
     rows = []
     try:
-        for number, pair in enumerate(pairs, start=1):
-            progress(number, len(pairs), str(pair[0]))
-            rows.append(bench.row(pair))
+        for number, each in enumerate(planned, start=1):
+            progress(number, len(planned), str(each.case))
+            rows.append(bench.row(each))
         found = replace(found, finished=True)
     finally:
-        progress(len(pairs), len(pairs), "")
+        progress(len(planned), len(planned), "")
         found = replace(found, rows=tuple(rows))
         written = _write(output, found)
     return found, written

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from functools import partial
 from itertools import pairwise
@@ -41,13 +42,21 @@ def ceilings(ops: Ops, folder: Path | None = None) -> Ceilings | None:
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     path = (folder or cache_folder() / "ceilings") / f"{key}.json"
     try:
-        return Ceilings(**json.loads(path.read_text()))
+        found = Ceilings(**json.loads(path.read_text()))
+        # A file of before may name the folder that the home is in.
+        return replace(found, source=_without_home(found.source))
     except (OSError, ValueError, TypeError):
         pass
-    found = measure(ops, f"measured {date.today().isoformat()}, kept in {path}")
+    found = measure(ops, f"measured {date.today().isoformat()}, kept in {_without_home(str(path))}")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(asdict(found), indent=1) + "\n").encode())
     return found
+
+
+def _without_home(text: str) -> str:
+    """With ~ for the home folder: profiles are shown to others."""
+    home = os.path.expanduser("~").rstrip(os.sep)
+    return text.replace(home + os.sep, "~" + os.sep) if home else text
 
 
 def measure(ops: Ops, source: str) -> Ceilings:

@@ -101,6 +101,20 @@ def test_ceilings_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("small")
+def test_the_home_folder_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither on the screen nor in a profile, nor out of a file that a version before wrote."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GPUCNN_CACHE", raising=False)
+    first = ceilings(NumpyOps())
+    assert first is not None
+    (file,) = (tmp_path / ".cache/gpucnn/ceilings").iterdir()
+    assert first.source.endswith(f"kept in ~/.cache/gpucnn/ceilings/{file.name}")
+    assert str(tmp_path) not in file.read_text()
+    file.write_text(file.read_text().replace("~/", f"{tmp_path}/"))
+    assert ceilings(NumpyOps()) == first
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"copy_gb_s": 1}'])
 def test_a_damaged_file_is_measured_anew(tmp_path: Path, damage: str) -> None:
     ceilings(NumpyOps(), tmp_path)

@@ -1,30 +1,27 @@
 """Whether a method computes what it should, before anyone cares how fast it does.
 
-The result in float32, on a case with fewer images, is held against the same on `cpu` in float64
-and, where PyTorch takes part, against PyTorch in float64 on the CPU: on `cpu` itself only the
-latter is another's formula. (The tests of the operations have literal equations for all of them.)
+The result in float32 is held against gpucnn.reference, the sources' equations as loops in float64,
+on a very small case (small.py): another formula, on `cpu` too. Then, on a case with fewer images,
+against the same on `cpu` in float64 and, where PyTorch takes part, against PyTorch in float64 on
+the CPU. What the reference does not have (optimizers, say) has only the latter two.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from gpucnn.ops.base import Ops
 from gpucnn.profiling.benchmark.cases import Case, results
-from gpucnn.profiling.benchmark.makers import MAKERS
+from gpucnn.profiling.benchmark.reference import NAME, Reference
 from gpucnn.profiling.benchmark.torch_calls import comparable, torch_call, torch_drawer
 from gpucnn.profiling.benchmark.works import work_of
 
 ROUNDINGS = 16
 """An error may be so many times eps · √terms of the largest result: what a sum in any order errs
 is well below, any wrong index far above."""
-
-FLOPS = 2e8
-BYTES = 2**24
-"""About what a checked call computes and moves at most, if two images do not exceed it."""
 
 
 class WrongResultError(Exception):
@@ -37,28 +34,29 @@ class Checked:
 
     oracle: str
     error: float
+    reference_sizes: tuple[int, ...] = ()
+    """Those of the case that the reference has computed; none where it has no such method."""
 
 
-def shrunk(kind: str, name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    """The sizes with so few images (rows, parameters) that a check takes no time; two at least."""
-    row = list(MAKERS[kind](name, tuple(sizes)))
-    flops, moved = max(case.flops for case in row), max(case.bytes for case in row)
-    part = min(1.0, FLOPS / max(1, flops), BYTES / max(1, moved))
-    return (max(min(sizes[0], 2), int(sizes[0] * part)), *sizes[1:])
-
-
-def check(case: Case, ops: Ops, cpu: Ops, torch: Any = None) -> Checked:
-    """Check a small case; WrongResultError says where and by how much it is wrong."""
-    found = results(case, ops, "float32")
-    flops = work_of(case, cpu).flops
-    oracle = "cpu float64"
-    error = compare(case, found, results(case, cpu, "float64"), flops, oracle)
+def check(case: Case, ops: Ops, cpu: Ops, torch: Any = None, tiny: Case | None = None) -> Checked:
+    """Check two small cases; WrongResultError says where and by how much one is wrong."""
+    oracles, errors = [], []
+    sizes: tuple[int, ...] = ()
+    if tiny is not None and hasattr(Reference, tiny.method):
+        exact = results(tiny, cast(Ops, Reference()), "float64")
+        found, flops = results(tiny, ops, "float32"), work_of(tiny, cpu).flops
+        errors.append(compare(tiny, found, exact, flops, NAME))
+        oracles.append(NAME)
+        sizes = tiny.sizes
+    found, flops = results(case, ops, "float32"), work_of(case, cpu).flops
+    errors.append(compare(case, found, results(case, cpu, "float64"), flops, "cpu float64"))
+    oracles.append("cpu float64")
     if torch is not None and comparable(case.method):
         theirs = _in_torch(case, torch)
         if theirs:
-            error = max(error, compare(case, found, theirs, flops, "PyTorch float64"))
-            oracle += ", PyTorch float64"
-    return Checked(oracle, error)
+            errors.append(compare(case, found, theirs, flops, "PyTorch float64"))
+            oracles.append("PyTorch float64")
+    return Checked(", ".join(oracles), max(errors), sizes)
 
 
 def _in_torch(case: Case, torch: Any) -> list[Any]:

@@ -45,7 +45,10 @@ class Row:
     note: str = ""
     """Why there is no time, where there is none."""
     oracle: str = ""
+    """What the result was held against before it was timed, and how (check.py)."""
     error: float | None = None
+    reference_sizes: tuple[int, ...] = ()
+    """Those of the smaller case that gpucnn.reference computed, if it did."""
     flops: int = 0
     bytes: int = 0
     times: tuple[Timing, ...] = ()
@@ -128,7 +131,8 @@ class Benchmark:
             for found in values["rows"]:
                 known = {key: value for key, value in found.items() if key != "derived"}
                 times = tuple(Timing(**time) for time in known["times"])
-                rows.append(Row(**{**known, "sizes": tuple(known["sizes"]), "times": times}))
+                sizes = {key: tuple(known[key]) for key in ("sizes", "reference_sizes")}
+                rows.append(Row(**{**known, **sizes, "times": times}))
             return cls(
                 values["meta"],
                 None if ceilings is None else Ceilings(**ceilings),

@@ -4,13 +4,13 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from gpucnn.errors import ConfigError, GpucnnError, ShapeError
 from gpucnn.ops.base import Ops
 from gpucnn.profiling.benchmark.cases import Case
-from gpucnn.profiling.benchmark.check import WrongResultError, check, shrunk
+from gpucnn.profiling.benchmark.check import WrongResultError, check
 from gpucnn.profiling.benchmark.device import Device
 from gpucnn.profiling.benchmark.makers import MAKERS, Table
 from gpucnn.profiling.benchmark.results import (
@@ -23,6 +23,7 @@ from gpucnn.profiling.benchmark.results import (
     Row,
     Timing,
 )
+from gpucnn.profiling.benchmark.small import for_loops, shrunk
 from gpucnn.profiling.benchmark.timers import Stopwatch, Timer
 from gpucnn.profiling.benchmark.torch_calls import torch_call, torch_drawer, use_mode
 from gpucnn.profiling.benchmark.works import Listener
@@ -43,8 +44,13 @@ COPIES = 3
 """Arguments, results and what is needed in between, in times of a case's bytes; as many again for
 PyTorch."""
 
-Pair = tuple[Case, Case]
-"""A case to time, and the same with fewer images to check."""
+
+class Planned(NamedTuple):
+    """A case to time, the same with fewer images, and one for the reference's loops, to check."""
+
+    case: Case
+    few: Case
+    tiny: Case | None
 
 
 @dataclass(frozen=True)
@@ -78,29 +84,31 @@ class Settings:
             ) from error
 
 
-def chosen(table: Table, settings: Settings) -> list[Pair]:
-    """The cases that `only` leaves, each with its small one; ConfigError where that is none."""
+def chosen(table: Table, settings: Settings) -> list[Planned]:
+    """The cases that `only` leaves, with their small ones; ConfigError where there are none."""
     settings.check()
-    pairs = []
+    planned = []
     for kind, shapes in table.items():
         for name, sizes in shapes.items():
-            pairs += _pairs(kind, name, tuple(sizes), settings.images)
-    found = [pair for pair in pairs if re.search(settings.only, str(pair[0]))]
+            planned += _planned(kind, name, tuple(sizes), settings.images)
+    found = [each for each in planned if re.search(settings.only, str(each.case))]
     if not found:
-        methods = ", ".join(sorted({case.method for case, _ in pairs}))
+        methods = ", ".join(sorted({each.case.method for each in planned}))
         raise ConfigError(
             f"--only {settings.only!r} is found in no method and shape; the methods are {methods}"
         )
     return found
 
 
-def _pairs(kind: str, name: str, sizes: tuple[int, ...], images: int | None) -> list[Pair]:
+def _planned(kind: str, name: str, sizes: tuple[int, ...], images: int | None) -> list[Planned]:
     if images is not None and kind != "arenas":
         sizes = (min(sizes[0], images), *sizes[1:])
     make = MAKERS[kind]
     try:
-        small = shrunk(kind, name, sizes)
-        return list(zip(make(name, sizes), make(name, small), strict=True))
+        few, tiny = make(name, shrunk(kind, name, sizes)), for_loops(kind, sizes)
+        row = list(zip(make(name, sizes), few, strict=True))
+        loops = [None] * len(row) if tiny is None else list(make(name, tiny))
+        return [Planned(*some, small) for some, small in zip(row, loops, strict=True)]
     except ShapeError as error:
         raise ShapeError(f"{kind}.{name} {list(sizes)}: {error}") from error
 
@@ -118,16 +126,16 @@ class Bench:
             self._timers[TORCH] = device.torch_timer(torch)
             use_mode(torch, "fp32")
 
-    def row(self, pair: Pair) -> Row:
+    def row(self, planned: Planned) -> Row:
         """Check and time one case. What raises is this row's note and no other's."""
-        case, small = pair
+        case, few, tiny = planned
         known: dict[str, Any] = {"method": case.method, "shape": case.shape, "sizes": case.sizes}
         reason = self._too_much(case)
         if reason:
             return Row(**known, status=LEFT_OUT, note=reason)
         try:
-            checked = check(small, self._device.ops, self._cpu, self._torch)
-            known |= {"oracle": checked.oracle, "error": checked.error}
+            checked = check(few, self._device.ops, self._cpu, self._torch, tiny)
+            known |= asdict(checked)
             return Row(**known, status=TIMED, **self._timed(case))
         except WrongResultError as error:
             return Row(**known, status=WRONG, note=str(error))

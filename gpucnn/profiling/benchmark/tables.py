@@ -95,6 +95,8 @@ def summary(found: Benchmark) -> list[str]:
         lines += [f"  {row.method} {row.shape}: {row.note}" for row in left]
     if not found.finished:
         lines.append("interrupted: the rows behind these are missing")
+    for oracle, count in Counter(row.oracle for row in found.rows if row.oracle).items():
+        lines.append(f"checked against {oracle}: {count}")
     counts = Counter(row.status for row in found.rows)
     lines.append(", ".join(f"{count} {status}" for status, count in counts.items()))
     return lines

@@ -34,12 +34,15 @@ FAST = Settings(repeats=7)
 
 def rows(ops: Any, only: str, settings: Settings = FAST, table: Any = TABLE) -> list[Any]:
     bench = Bench(Device(ops), NumpyOps(), None, CEILINGS, settings)
-    return [bench.row(pair) for pair in chosen(table, replace(settings, only=only))]
+    return [bench.row(each) for each in chosen(table, replace(settings, only=only))]
 
 
 def test_a_row_on_the_cpu() -> None:
     (found,) = rows(NumpyOps(), "linear_forward")
-    assert (found.status, found.oracle, found.sizes) == (TIMED, "cpu float64", (5, 33, 17))
+    assert (found.status, found.oracle, found.sizes) == (
+        TIMED, "reference float64, cpu float64", (5, 33, 17)
+    )  # fmt: skip
+    assert found.reference_sizes == (5, 33, 17)
     (time,) = found.times
     assert (time.by, time.cache, time.repeats) == (OURS, WARM, 7)
     assert 0 < time.low <= time.ms <= time.high
@@ -52,8 +55,8 @@ def test_a_row_beside_pytorch() -> None:
     torch = pytest.importorskip("torch")
     bench = Bench(Device(NumpyOps()), NumpyOps(), torch, CEILINGS, FAST)
     first, block = (
-        bench.row(pair)
-        for pair in chosen(TABLE, replace(FAST, only="linear_forward|drop_block2d"))[::-1]
+        bench.row(each)
+        for each in chosen(TABLE, replace(FAST, only="linear_forward|drop_block2d"))[::-1]
     )
     assert [time.by for time in first.times] == ["gpucnn", "torch"]
     assert first.ratio(WARM) == first.times[1].ms / first.times[0].ms
@@ -125,10 +128,10 @@ def test_half_of_the_free_memory_is_the_default(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_fewer_images() -> None:
-    (pair,) = chosen({"linears": {"fc": (64, 8, 8)}}, Settings(images=3, only="cross_entropy"))
-    assert pair[0].sizes == (3, 8, 8)
-    pairs = chosen({"arenas": {"all": (64,)}}, Settings(images=3))
-    assert {case.sizes for case, _ in pairs} == {(64,)}
+    (found,) = chosen({"linears": {"fc": (64, 8, 8)}}, Settings(images=3, only="cross_entropy"))
+    assert found.case.sizes == (3, 8, 8)
+    planned = chosen({"arenas": {"all": (64,)}}, Settings(images=3))
+    assert {each.case.sizes for each in planned} == {(64,)}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,8 @@ def test_the_order_of_a_cold_and_a_warm_time() -> None:
 
 def test_a_result_survives_its_file(tmp_path: Path) -> None:
     before = result(
-        beside_torch("a", 1.0, 2.0, oracle="o", error=1e-7), row("b", status=WRONG, note="n")
+        beside_torch("a", 1.0, 2.0, oracle="o", error=1e-7, reference_sizes=(2, 3)),
+        row("b", status=WRONG, note="n"),
     )
     path = tmp_path / "new" / "a.json"
     write_benchmark(path, before)
@@ -225,8 +229,8 @@ def test_a_file_that_is_damaged(text: str | None, words: str, tmp_path: Path) ->
 
 def test_the_words_around_the_table() -> None:
     found = result(
-        beside_torch("a", 1.0, 2.0),
-        beside_torch("b", 1.0, 0.5),
+        beside_torch("a", 1.0, 2.0, oracle="the first, the second"),
+        beside_torch("b", 1.0, 0.5, oracle="the first, the second"),
         row("c", status=WRONG, note="n1"),
         row("d", status=LEFT_OUT, note="n2"),
         load=3.5,
@@ -240,6 +244,7 @@ def test_the_words_around_the_table() -> None:
         "left out 1 of 4 by estimate:\n  conv2d_forward d: n2",
         "conv2d_forward 1.00",
         "interrupted",
+        "checked against the first, the second: 2",
         "2 timed, 1 wrong, 1 left out",
     ):
         assert words in text

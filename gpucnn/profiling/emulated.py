@@ -46,6 +46,8 @@ def predict_training(
     assert isinstance(launcher, EmulatorLauncher), "only the emulator counts"
     assert launcher.checked, "only checked mode counts"
     recorder, counter = Recorder(), CountingObserver(launcher)
+    # Outside of a block, each array is counted, and begins where a GPU's would.
+    trainer.arena.close()
     with counted_arrays(launcher, held_before(trainer)) as arrays:
         memory = MemoryObserver(arrays)
         run_steps(trainer, 0, steps, recorder, counter, memory)

@@ -75,6 +75,8 @@ class _Phases(Probe):
         if observed == 0:
             self.start(self._recorder)
         elif observed == plan.steps:
+            # Inside its block, arrays would not be seen.
+            trainer.arena.close()
             self.memory = self._make_memory()
             self.start(self.memory)
         elif observed > plan.steps:

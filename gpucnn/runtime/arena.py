@@ -101,6 +101,7 @@ class Arena:
         self._plans: dict[Hashable, Plan] = {}
         self._block: Any = None
         self._blocks = self._steps = 0
+        self._closed = False
         self._late: list[_Life] = []
         self._begin(None)
         self.size = 0
@@ -127,6 +128,9 @@ class Arena:
         Steps of one `key` are expected to make the same requests. Nothing is learnt from a step
         that ends by an exception.
         """
+        if self._closed:
+            yield
+            return
         if self._owner.arena is not None:
             raise GpucnnError("a step of an arena is under way already: leave it first")
         plan = self._plans.pop(key, None)
@@ -139,6 +143,18 @@ class Arena:
         finally:
             self._owner.arena = None
         self._learn(key, plan)
+
+    def close(self) -> None:
+        """Give the block back: from now on every array has memory of its own, inside a step too.
+
+        For whoever counts arrays one by one.
+        """
+        self._closed, self.stable = True, False
+        self._plans.clear()
+        self._block, self.size = None, 0
+        self._blocks += 1
+        self.version += 1
+        self._memory.release()
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Any:
         """An uninitialised array of the owner's device."""

@@ -157,7 +157,7 @@ def test_what_ran_before_does_not_count() -> None:
 
 def test_memory_is_that_of_the_arrays() -> None:
     found = {(m.layer, m.phase): m for m in unchanged().memory}
-    inputs, hidden = 4 * BATCH * 16, 4 * BATCH * HIDDEN
+    inputs, hidden = 4 * BATCH * (16 + 1), 4 * BATCH * HIDDEN  # images and labels
     # Parameters, and the gradients' arena with each segment up to a multiple of 64.
     held = 4 * (16 * HIDDEN + HIDDEN + CLASSES * HIDDEN + CLASSES) + 4 * (512 + 64 + 128 + 64)
     first, relu = (found[f"model.layers.{i}", "forward"] for i in (1, 2))

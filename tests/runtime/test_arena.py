@@ -216,6 +216,17 @@ def test_a_step_without_a_plan_takes_what_is_free_of_the_block(arena: Arena) -> 
     assert (more == 3).all()
 
 
+def test_a_closed_arena_leaves_arrays_to_themselves(arena: Arena) -> None:
+    chain(arena)
+    chain(arena)
+    version = arena.version
+    arena.close()
+    assert (arena.size, arena.stable) == (0, False)
+    assert arena.version != version, "what was captured in the block is not launched again"
+    with arena.step():
+        assert arena._owner.arena is None
+
+
 def test_an_exception_leaves_plan_and_owner_as_they_were(arena: Arena) -> None:
     chain(arena)
     places = chain(arena)

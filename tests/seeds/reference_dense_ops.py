@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.ops.base import Array
+from gpucnn.ops.contract.rates import Ema, Rates
 from gpucnn.reference import activations, batch_norm, dense, dropout, losses, training
 from tests.oracles import philox
 from tests.seeds.arrays import rounded, unsupported
@@ -30,7 +31,11 @@ class ReferenceDense:
         train: bool,
         momentum: float,
         eps: float,
+        residual: Array | None,
+        relu: bool,
     ) -> tuple[Array, Any]:
+        if residual is not None or relu:
+            raise unsupported("batch norm that ends in a residual's sum or ReLU")
         running = batch_norm.Statistics(
             running_mean.astype(np.float64), running_var.astype(np.float64)
         )
@@ -44,12 +49,12 @@ class ReferenceDense:
 
     def _batch_norm2d_backward(
         self, dy: Array, saved: Any, gamma: Array
-    ) -> tuple[Array, Array, Array]:
+    ) -> tuple[Array, Array, Array, Array]:
         x, statistics, eps, train = saved
         dx, dgamma, dbeta = batch_norm.batch_norm2d_backward(
             dy, x, gamma, statistics, eps, train=train
         )
-        return rounded(dx, dy.dtype), rounded(dgamma, dy.dtype), rounded(dbeta, dy.dtype)
+        return rounded(dx, dy.dtype), rounded(dgamma, dy.dtype), rounded(dbeta, dy.dtype), dy
 
     def _softmax_cross_entropy(
         self, logits: Array, labels: Array, smoothing: float, mean: bool
@@ -117,14 +122,17 @@ class ReferenceDense:
         values: Array,
         grads: Array,
         velocity: Array | None,
-        lr: float,
+        rates: Rates,
         momentum: float,
         nesterov: bool,
         weight_decay: float,
         lr_scale: Array | None,
+        only_if: Array | None,
+        ema: Ema,
     ) -> None:
-        if momentum or weight_decay or lr_scale is not None:
-            raise unsupported("SGD with momentum, weight_decay or lr_scale")
+        if momentum or weight_decay or not (lr_scale is only_if is ema is None):
+            raise unsupported("SGD with more than lr")
+        (lr,) = rates
         values[...] = training.descend(values.astype(np.float64), grads.astype(np.float64), lr)
 
 

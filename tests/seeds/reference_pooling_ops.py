@@ -29,7 +29,11 @@ class ReferencePooling:
         y, argmax = pooling.max_pool2d(x, **pool_settings(shape), tie_break=order)
         return rounded(y, x.dtype), rounded(argmax, shape.argmax_dtype)
 
-    def _max_pool2d_backward(self, shape: Pool2dShape, dy: Array, argmax: Array) -> Array:
+    def _max_pool2d_backward(
+        self, shape: Pool2dShape, dy: Array, argmax: Array, relu_y: Array | None
+    ) -> Array:
+        if relu_y is not None:
+            raise unsupported("max pooling's gradient with ReLU's")
         dx = pooling.max_pool2d_backward(dy, argmax, shape.x_shape, **pool_settings(shape))
         return rounded(dx, dy.dtype)
 

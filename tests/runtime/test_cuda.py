@@ -100,7 +100,8 @@ def test_a_null_pointer_is_eight_bytes_of_zero(cupy: FakeCupy) -> None:
     launcher = CudaLauncher()
     a = launcher.xp.zeros((4,), "float32")
     sgd = Kernel("sgd_update", "sgd_update", RELU.macros)
-    launcher.launch(sgd, ONE, (64, 1, 1), [a, a, None, None, 0.1, 0.0, 0, 0.0, 4])
+    numbers = [0.0, 1.0, 0.1, 0.0, 0, 0.0, 4]
+    launcher.launch(sgd, ONE, (64, 1, 1), [a, a, *[None] * 6, *numbers])
     null = cupy.launches[0]["args"][2]
     assert (null.dtype, null) == ("uint64", 0)
 

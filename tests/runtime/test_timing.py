@@ -43,13 +43,15 @@ def launcher_of(clock: Clock) -> Any:
     cupy = SimpleNamespace(cuda=clock.cuda, __version__="14.2.0")
 
     class Device:
+        id = 1
+
         def __enter__(self) -> None:
             """It is the current device."""
 
         def __exit__(self, *_: object) -> None:
             """And stays."""
 
-    return SimpleNamespace(cupy=cupy, device=Device(), index=1)
+    return SimpleNamespace(cupy=cupy, device=Device())
 
 
 def test_the_median_of_the_runs_and_not_the_first() -> None:
@@ -87,9 +89,9 @@ def test_on_cuda_the_plans_are_kept_beside_the_kernels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: Any = CudaLauncher.__new__(CudaLauncher)
-    opened.name, opened.index = "cuda:1", 1
-    opened.memory = SimpleNamespace()
-    opened._cupy = launcher_of(Clock()).cupy
+    stand_in = launcher_of(Clock())
+    opened.name, opened.dlpack_device, opened.memory = "cuda:1", (2, 1), SimpleNamespace()
+    opened._cupy, opened.device = stand_in.cupy, stand_in.device
     monkeypatch.setenv("GPUCNN_CACHE", str(tmp_path))
     monkeypatch.setattr("gpucnn.ops.CudaLauncher", lambda index: opened)
     ops: Any = get_ops("cuda:1")

@@ -1,4 +1,4 @@
-"""Optimizers: the arenas, against PyTorch's steps, lr_scale, frozen parameters."""
+"""Optimizers: the arenas, lr_scale, frozen parameters."""
 
 from typing import Any
 
@@ -15,7 +15,6 @@ from tests.oracles.tolerance import bound
 rng = np.random.default_rng
 SHAPES = [(3, 4), (64,), (5, 2, 2, 2), (1,)]
 OFFSETS, SIZE = [0, 64, 128, 192], 256
-STEPS = 20
 
 
 def parameters(ops: Ops, dtype: str = "float64") -> list[Parameter]:
@@ -60,31 +59,7 @@ OPTIONS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {"alpha": 0.9, "eps": 1e-4, "momentum": 0.5, "weight_decay": 0.1},
     ),
 ]
-
-
-@pytest.mark.parametrize(("kind", "options", "torch_name", "torch_options"), OPTIONS)
-def test_steps_are_those_of_torch(
-    ops: Ops, kind: str, options: dict, torch_name: str, torch_options: dict
-) -> None:
-    torch = pytest.importorskip("torch")
-    params = parameters(ops)
-    theirs = [torch.nn.Parameter(torch.from_numpy(value)) for value in values(ops, params)]
-    ours = OPTIMIZERS[kind](lr=0.05, **options)
-    ours.bind(params, ops)
-    other = getattr(torch.optim, torch_name)(theirs, lr=0.05, **torch_options)
-    for step in range(STEPS):
-        lr = 0.05 / (step + 1)
-        other.param_groups[0]["lr"] = lr
-        for mine, their, grad in zip(params, theirs, gradients(step), strict=True):
-            mine.set_grad(ops.asarray(grad))
-            their.grad = torch.from_numpy(grad)
-        ours.step(lr)
-        other.step()
-    assert ours.iterations == STEPS
-    for mine, their in zip(values(ops, params), theirs, strict=True):
-        # A step has at most 16 roundings, of numbers no larger than 8: values of at most 4 and
-        # steps below 2 (lr · g/√(1 - alpha), the first of RMSprop).
-        assert abs(mine - their.detach().numpy()).max() <= bound(16 * STEPS, 8, "float64")
+"""Kind and options, here and in PyTorch."""
 
 
 def test_sgd_is_minus_lr_times_gradient(ops: Ops) -> None:

@@ -37,7 +37,7 @@ SUMMARY_KEYS = [
 
 
 def test_a_run_folder_holds_what_it_should(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
     summary, text = run(tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
     assert set(files(folder.path)) == {

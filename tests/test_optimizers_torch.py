@@ -8,7 +8,7 @@ from tests.oracles.tolerance import bound
 from tests.test_optimizers import OPTIONS, gradients, parameters, values
 
 # Of the whole file: to skip a test on cuda is a failure under --require-gpu.
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
 STEPS = 20
 

@@ -32,7 +32,7 @@ def rates(schedule: Schedule) -> list[float]:
 
 def torch_rates(name: str, *, each: str, **options: Any) -> list[float]:
     """PyTorch's rates, its scheduler stepped each epoch or each iteration."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=BASE)
     scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **options)
     result = []

@@ -53,7 +53,9 @@ class TestDigits:
         assert levels.tolist() == [round(v * 255 / 16) for v in range(17)]
 
     def test_they_are_those_of_scikit_learn(self) -> None:
-        source = pytest.importorskip("sklearn.datasets").load_digits()
+        source = pytest.importorskip(
+            "sklearn.datasets", reason="scikit-learn is not installed: pip install scikit-learn"
+        ).load_digits()
         splits = load_dataset("digits")
         assert splits.test is not None
 

@@ -154,7 +154,7 @@ def size_of(png: bytes) -> tuple[int, int]:
 def test_the_picture_is_written_and_replaces_an_old_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
     file = tmp_path / "pool.png"
     file.write_text("old")
     status, out, _ = answer(capsys, "pool-overlap", "--png", str(file))
@@ -167,7 +167,7 @@ def test_the_picture_is_written_and_replaces_an_old_one(
 def test_a_file_that_cannot_be_written_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
     # The temporary file beside it has a name that is too long.
     file = tmp_path / f"{'a' * 249}.png"
     status, out, err = answer(capsys, "receptive-field", "--png", str(file))
@@ -206,7 +206,7 @@ class Recorder:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_picture_shows_every_number_on_the_page(case: str) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
     drawn, page, recorder = walk(case), Page(), Recorder()
     for count, step in enumerate(drawn.steps, start=1):
         page.step(count, step)
@@ -222,7 +222,7 @@ def test_the_picture_shows_every_number_on_the_page(case: str) -> None:
 
 
 def test_a_large_picture_says_what_it_leaves_out() -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
     page = Page()
     (step,) = walk("conv-forward", size=(9, 9), kernel=(2, 2), stride=(1, 1), seed=0).steps[:1]
     page.step(1, step)

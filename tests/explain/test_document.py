@@ -35,7 +35,7 @@ def test_every_case_has_its_row() -> None:
 
 
 def test_the_picture_is_of_this_page() -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
     sizes = [
         struct.unpack(">II", data[16:24])
         for data in (

@@ -14,7 +14,7 @@ from gpucnn.ops.base import Ops
 from tests.layers.harness import run, spread
 from tests.oracles.tolerance import bound
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 nn = torch.nn
 
 

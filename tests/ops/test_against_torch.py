@@ -12,7 +12,7 @@ from tests.ops.test_pooling import DILATED, SHAPES
 from tests.oracles.convolution import sides
 from tests.oracles.tolerance import assert_close
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 F = torch.nn.functional
 
 

@@ -48,7 +48,7 @@ def test_slopes_by_differences(forward, backward) -> None:  # type: ignore[no-un
 def test_softmax() -> None:
     p = act.softmax([1, 2, 3])
     assert abs(p - [0.09003057, 0.24472847, 0.66524096]).max() < 5e-9  # 8 digits are given
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     x = normal((2, 3, 5), "float64")
     expected = torch.softmax(torch.tensor(x), dim=-1).numpy()
     assert_close(act.softmax(x), expected, terms=24)

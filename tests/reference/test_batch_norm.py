@@ -42,7 +42,7 @@ def test_channels_come_out_normal() -> None:
 
 @pytest.mark.seed("A24")
 def test_pytorch_agrees() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     layer = torch.nn.BatchNorm2d(3, momentum=0.3, dtype=torch.float64)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(GAMMA))

@@ -51,7 +51,7 @@ def test_the_three_passes_are_their_sums(
 def test_pytorch_agrees(
     x_shape: tuple[int, ...], w_shape: tuple[int, ...], settings: dict[str, Any]
 ) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     x, w, b = (
         torch.tensor(draw(-9, 10, shape), dtype=torch.float64, requires_grad=True)
         for shape in (x_shape, w_shape, w_shape[:1])

@@ -65,7 +65,7 @@ def test_the_mean_times_n_is_the_sum() -> None:
 
 
 def test_pytorch_agrees() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     logits, labels = 5 * normal((6, 4), "float64"), np.array([0, 1, 2, 3, 0, 1])
     z = torch.tensor(logits, requires_grad=True)
     expected = torch.nn.functional.cross_entropy(z, torch.tensor(labels))

@@ -29,7 +29,7 @@ CASES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 @pytest.mark.parametrize(("shape", "settings"), CASES)
 def test_pytorch_agrees(shape: tuple[int, ...], settings: dict[str, Any]) -> None:
     """Ties and all: PyTorch too takes the first maximum in reading order."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     numbers = draw(-3, 4, shape).astype(np.float64)
     x = torch.tensor(numbers, requires_grad=True)
     expected, places = torch.nn.functional.max_pool2d(x, **settings, return_indices=True)

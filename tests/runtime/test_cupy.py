@@ -157,7 +157,7 @@ def test_the_calls_of_a_capture(cupy: Any) -> None:
 
 def test_the_options_are_those_of_the_report(cupy: Any) -> None:
     """The report on registers and spills compiles what the device will run."""
-    compiler = pytest.importorskip("cupy._core.core")
+    compiler = pytest.importorskip("cupy._core.core", reason="this CuPy has no cupy._core.core")
     kernel = Kernel("relu_forward", "relu_forward", (("SCALAR", "float"),))
     try:
         found = compiler.assemble_cupy_compiler_options(cuda.options_of(kernel))

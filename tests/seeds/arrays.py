@@ -12,6 +12,6 @@ def rounded(a: Any, dtype: Any) -> Array:
     return np.require(a, dtype, "C")
 
 
-def unsupported(what: str) -> NotImplementedError:
+def unsupported(what: str) -> LookupError:
     """The refusal of an option that the sources do not have."""
-    return NotImplementedError(f"gpucnn.reference has no {what}")
+    return LookupError(f"gpucnn.reference has no {what}")

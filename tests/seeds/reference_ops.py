@@ -26,7 +26,7 @@ def conv_settings(shape: Conv2dShape) -> dict[str, Any]:
 
 
 class ReferenceOps(ReferencePooling, ReferenceDense, NumpyOps):
-    """The methods that gpucnn.reference can answer; the others raise NotImplementedError."""
+    """The methods that gpucnn.reference can answer; the others raise LookupError."""
 
     name = "reference"
 

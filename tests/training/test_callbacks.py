@@ -94,7 +94,7 @@ def test_the_display_suits_the_console() -> None:
 
 @pytest.mark.parametrize("validated", [True, False])
 def test_curves(ops: Ops, tmp_path: Path, validated: bool) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
     metrics, picture = tmp_path / "metrics.jsonl", tmp_path / "curves.png"
     validation = problem(4, 4) if validated else None
     trainer(ops, callbacks=[MetricsLog(metrics)], validation=validation).fit()
@@ -103,7 +103,7 @@ def test_curves(ops: Ops, tmp_path: Path, validated: bool) -> None:
 
 
 def test_curves_of_a_run_without_a_line(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install ".[dev]"')
     (tmp_path / "metrics.jsonl").touch()
     assert draw_curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
 

@@ -29,7 +29,7 @@ def test_every_method_that_computes_has_a_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_cpu_is_right_about_all_of_them(case: Case) -> None:
     """In float32 beside float64, and in float64 to the last digits beside PyTorch."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     checked = check(case, CPU, CPU, torch)
     assert checked.error < 1e-5
     call = torch_call(torch, case, torch_drawer(torch, "fp32", "cpu", "float64"), "fp32")
@@ -87,7 +87,7 @@ def test_a_wrong_result_is_found(kind: str) -> None:
 
 def test_where_the_reference_has_nothing_another_formula_is_found_by_pytorch() -> None:
     """Wrong in both precisions: only another library knows."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     case = next(case for case in CASES if case.method == "leaky_relu_forward")
     wrong = planted("leaky_relu_forward", lambda y: y * np.float32(1.001))
     check(case, wrong, wrong, tiny=case)

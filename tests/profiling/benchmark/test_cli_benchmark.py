@@ -56,7 +56,7 @@ def test_the_files_and_the_tables(here: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_beside_pytorch(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     arguments = [*QUICK[:-2], "--only", "linear_forward"]
     assert main(["benchmark", *arguments]) == 0
     (path,) = (here / "runs/benchmark").glob("cpu-*.json")

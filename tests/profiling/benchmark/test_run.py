@@ -52,7 +52,7 @@ def test_a_row_on_the_cpu() -> None:
 
 
 def test_a_row_beside_pytorch() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     bench = Bench(Device(NumpyOps()), NumpyOps(), torch, CEILINGS, FAST)
     first, block = (
         bench.row(each)

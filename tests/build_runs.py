@@ -58,6 +58,17 @@ def run(output: Path, *overrides: str, **keywords: Any) -> tuple[Summary, str]:
     return summary, out.getvalue()
 
 
+def unbroken_outcome(output: Path) -> dict[str, Any]:
+    """What a run that nothing interrupts leaves behind; it must have what resuming is about."""
+    summary, _ = run(output)
+    assert summary.stop_reason == "epochs"
+    found = outcome(output)
+    assert {"last ema.0.weight", "last optimizer.velocity"} <= set(found)
+    assert any(key.startswith("last model.1.") for key in found)
+    assert found["last counters"]["best"]["iteration"] > 0
+    return found
+
+
 def records(output: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl without the times."""
     lines = [json.loads(line) for line in RunFolder(output).metrics.read_text().splitlines()]

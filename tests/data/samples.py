@@ -1,16 +1,18 @@
-"""Small files in the formats of the data sets, made by hand."""
+"""Small files in the formats of the data sets, made by hand; what must hold where one is bad."""
 
 import gzip
 import io
 import os
 import struct
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gpucnn.data import cifar10
+from gpucnn.errors import GpucnnError
 
 MNIST_NAMES = (
     "train-images-idx3-ubyte",
@@ -18,6 +20,7 @@ MNIST_NAMES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+CIFAR_RECORD = 3073  # bytes: a label and 3 planes of 32 x 32
 CIFAR_RECORDS = 4  # in the batch files of these tests, instead of 10,000
 CIFAR_NAMES = (*cifar10.TRAIN_FILES, cifar10.TEST_FILE)
 
@@ -68,9 +71,29 @@ def cifar_archive(files: Mapping[str, bytes], folder: str = cifar10.FOLDER) -> b
     return buffer.getvalue()
 
 
+def npz_bytes(**arrays: np.ndarray) -> bytes:
+    """A compressed .npz of the arrays."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Every file under a folder with its content."""
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def refused(
+    folder: Path, error: type[GpucnnError], words: list[str], act: Callable[[], object]
+) -> None:
+    """Assert the error, its words, and that no file changed."""
+    before = snapshot(folder)
+    with pytest.raises(error) as caught:
+        act()
+    assert type(caught.value) is error
+    for word in words:
+        assert word in str(caught.value)
+    assert snapshot(folder) == before
 
 
 def real_mnist() -> Path | None:

@@ -11,7 +11,7 @@ from tests.kernels.devices import PoisonedOps, poisoned
 from tests.kernels.shifted import ShiftedOps, assert_same_bits, shifted
 from tests.ops import test_fused
 from tests.ops.harness import normal
-from tests.ops.test_dense import check_batch_norm
+from tests.ops.test_normalization import check_batch_norm
 
 # Runs of one pixel, of less than a vector, of whole vectors, of a block and a bit; a channel of one
 # value less than a chunk, of a chunk, of one more, and of several.

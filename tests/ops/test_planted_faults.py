@@ -14,6 +14,7 @@ from tests.ops import test_convolution as convolution
 from tests.ops import test_dense as dense
 from tests.ops import test_dropout as dropout
 from tests.ops import test_elementwise as elementwise
+from tests.ops import test_normalization as normalization
 from tests.ops import test_pooling as pooling
 from tests.ops import test_updates as updates
 from tests.ops.geometries import geometry
@@ -285,7 +286,7 @@ def adam(**options: Any) -> Callable[[Ops], None]:
 
 
 def norm(train: bool) -> Callable[[Ops], None]:
-    return lambda ops: dense.check_batch_norm(ops, (4, 3, 5, 2), "float32", train=train)
+    return lambda ops: normalization.check_batch_norm(ops, (4, 3, 5, 2), "float32", train=train)
 
 
 def cross_entropy(smoothing: float) -> Callable[[Ops], None]:

@@ -81,6 +81,11 @@ def conv_model(ops: Ops) -> Sequential:
     return model
 
 
+def numpy_state(model: Layer, ops: Ops) -> dict[str, Any]:
+    """Copies of the model's arrays by name."""
+    return {key: ops.to_numpy(a).copy() for key, a in model.state().items()}
+
+
 def trainer(
     ops: Ops,
     *,

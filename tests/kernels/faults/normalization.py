@@ -9,7 +9,7 @@ from tests.kernels.test_normalization import (
     check_merge,
     check_statistics_are_constant,
 )
-from tests.ops.test_dense import check_batch_norm
+from tests.ops.test_normalization import check_batch_norm
 
 
 def poisoned(ops: Ops) -> PoisonedOps:

@@ -9,7 +9,7 @@ import pytest
 import gpucnn
 from gpucnn.ops.base import Ops
 from gpucnn.ops.kernel_ops import KernelOps
-from gpucnn.ops.kernels import base, updates
+from gpucnn.ops.kernels import base, reductions
 from gpucnn.runtime.emulator import EmulatorLauncher
 from tests.kernels.devices import poisoned
 from tests.ops import test_dropout as dropout
@@ -156,7 +156,8 @@ def test_every_access_is_sound(
 
 
 def test_the_split_depends_on_the_count_alone() -> None:
-    assert [updates._splits(count) for count in (0, 1, 2048, 2049, 2**31 - 1)] == [0, 1, 1, 2, 1024]
+    counts = (0, 1, 2048, 2049, 2**31 - 1)
+    assert [reductions._splits(count) for count in counts] == [0, 1, 1, 2, 1024]
 
 
 def test_the_same_bits_in_any_order_of_blocks() -> None:

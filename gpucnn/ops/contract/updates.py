@@ -7,12 +7,13 @@ from typing import Any
 
 from gpucnn.errors import ConfigError
 from gpucnn.implements import implements
-from gpucnn.ops.contract.arrays import Array, ArrayOps, number
+from gpucnn.ops.contract.arrays import Array, number
 from gpucnn.ops.contract.rates import Ema, Rates, adam_rates, ema_rates, sgd_rates
+from gpucnn.ops.contract.reductions import ReductionOps
 from gpucnn.ops.shapes import integer
 
 
-class UpdateOps(ArrayOps):
+class UpdateOps(ReductionOps):
     """All arrays are 1-d of one length and dtype.
 
     `lr_scale` is None or an array of that length that multiplies the learning rate. `lr` (`decay`)
@@ -155,28 +156,6 @@ class UpdateOps(ArrayOps):
         rates = self._rates("decay", decay, values, ema_rates, 2, high=1)
         self._ema_update(average, values, rates, only_if)
 
-    def clip_by_global_norm(self, grads: Array, *, max_norm: float) -> Array:
-        """Scale `grads` so that their 2-norm is at most `max_norm`; return the norm before (0-d).
-
-        Non-finite gradients stay as they are, so that they are found and named. (torch's
-        clip_grad_norm_ adds 1e-6 to the divisor; here the norm is max_norm to rounding.)
-        """
-        self._check("grads", grads, ndim=1)
-        return self._clip_by_global_norm(grads, number("max_norm", max_norm, 0, open_high=True))
-
-    @implements("A21")
-    def max_abs(self, a: Array) -> Array:
-        """Return the largest absolute value (0-d); 0 for an empty array, NaN if there is one."""
-        self._check("a", a)
-        return self._max_abs(a)
-
-    def all_finite(self, a: Array, *, also: Array | None = None) -> Array:
-        """Return whether no element, nor the 0-d `also`, is NaN or Inf (0-d bool)."""
-        self._check("a", a)
-        if also is not None:
-            self._check("also", also, shape=(), dtype=a.dtype.name)
-        return self._all_finite(a, also)
-
     def _rates(
         self,
         name: str,
@@ -266,12 +245,3 @@ class UpdateOps(ArrayOps):
     def _ema_update(
         self, average: Array, values: Array, rates: Rates, only_if: Array | None
     ) -> None: ...
-
-    @abstractmethod
-    def _clip_by_global_norm(self, grads: Array, max_norm: float) -> Array: ...
-
-    @abstractmethod
-    def _max_abs(self, a: Array) -> Array: ...
-
-    @abstractmethod
-    def _all_finite(self, a: Array, also: Array | None) -> Array: ...

@@ -1,4 +1,4 @@
-"""Optimizer steps over flat arenas, in place, and the reductions over them.
+"""Optimizer steps over flat arenas, in place.
 
 Factors that the `cpu` device forms in Python's float64 are formed here alike, and rounded once to
 the arenas' dtype when they are passed.
@@ -9,15 +9,7 @@ from typing import Any
 from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.rates import Ema, Rates
 from gpucnn.ops.contract.updates import UpdateOps
-from gpucnn.ops.kernels.base import THREADS, KernelArrayOps
-
-_BLOCK = (THREADS, 1, 1)
-_MACROS = (("THREADS", THREADS),)
-
-
-def _splits(count: int) -> int:
-    """Blocks of a reduction's first pass: by the count alone, so that the order is fixed."""
-    return min(-(-count // (8 * THREADS)), 1024)
+from gpucnn.ops.kernels.reductions import KernelReductions
 
 
 def _passed(rates: Rates, count: int) -> list[Any]:
@@ -30,7 +22,7 @@ def _averaged(ema: Ema) -> list[Any]:
     return [None, None, 0, 0] if ema is None else [ema[0], *_passed(ema[1], 2)]
 
 
-class KernelUpdates(KernelArrayOps, UpdateOps):
+class KernelUpdates(KernelReductions, UpdateOps):
     """The update family on kernels."""
 
     def _sgd_update(
@@ -101,35 +93,3 @@ class KernelUpdates(KernelArrayOps, UpdateOps):
         rates_at, *numbers = _passed(rates, 2)
         args = [average, values, rates_at, only_if, *numbers, values.size]
         self._launch_elements("ema_update", values.size, args, dtype=values.dtype)
-
-    def _clip_by_global_norm(self, grads: Array, max_norm: float) -> Array:
-        blocks, name = _splits(grads.size), "clip_by_global_norm"
-        sums, norm = self.empty((3, blocks), "float64"), self.empty((), grads.dtype)
-        self._launch(
-            name,
-            (blocks, 1, 1),
-            _BLOCK,
-            [grads, sums, grads.size],
-            dtype=grads.dtype,
-            symbol=f"{name}_squares",
-            macros=_MACROS,
-        )
-        # At least one block, which writes the norm of no gradients too.
-        args = [grads, sums, norm, max_norm, blocks, grads.size]
-        self._launch(name, (max(blocks, 1), 1, 1), _BLOCK, args, dtype=grads.dtype, macros=_MACROS)
-        return norm
-
-    def _max_abs(self, a: Array) -> Array:
-        blocks = _splits(a.size)
-        partial, out = self.empty((blocks,), a.dtype), self.empty((), a.dtype)
-        for grid, args in ((blocks, [a, partial, a.size]), (1, [partial, out, blocks])):
-            self._launch("max_abs", (grid, 1, 1), _BLOCK, args, dtype=a.dtype, macros=_MACROS)
-        return out
-
-    def _all_finite(self, a: Array, also: Array | None) -> Array:
-        blocks, name = _splits(a.size), "all_finite"
-        partial, out = self.empty((blocks,), "bool"), self.empty((), "bool")
-        args = [a, partial, a.size]
-        self._launch(name, (blocks, 1, 1), _BLOCK, args, dtype=a.dtype, symbol=f"{name}_partial")
-        self._launch(name, (1, 1, 1), _BLOCK, [partial, out, also, blocks], dtype=a.dtype)
-        return out

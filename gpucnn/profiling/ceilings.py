@@ -82,7 +82,8 @@ def measure(ops: Ops, source: str) -> Ceilings:
 
 def _copy(a: Any, b: Any) -> None:
     """On as many threads as the operations of `cpu` use."""
-    parallel.over(a.size, a.size, lambda low, high: np.copyto(b[low:high], a[low:high]))
+    parts = parallel.ranges(a.size, a.size)
+    parallel.run(partial(np.copyto, b[low:high], a[low:high]) for low, high in parts)
 
 
 def _host_seconds(task: Callable[[], object], clock: Clock | None = None) -> float:

@@ -65,5 +65,5 @@ def test_the_blas_setting_is_restored_after_concurrent_calls_and_errors() -> Non
 
 def test_ranges_cover_everything_once_and_in_order() -> None:
     for count, elements in ((0, 0), (1, 10), (7, 10**7), (100, 10**8)):
-        ranges = parallel.over(count, elements, lambda low, high: (low, high))
+        ranges = parallel.ranges(count, elements)
         assert [i for low, high in ranges for i in range(low, high)] == list(range(count))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import cache, partial
+from functools import cache
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -118,15 +118,3 @@ def ranges(count: int, elements: int, block: int = 1 << 18) -> list[tuple[int, i
     if elements > SMALL:
         size = min(size, -(-count // 2))
     return [(low, min(low + size, count)) for low in range(0, count, size)] or [(0, 0)]
-
-
-def over(
-    count: int, elements: int, body: Callable[[int, int], T], *, block: int = 1 << 18
-) -> list[T]:
-    """Call `body(low, high)` over ranges that cover range(count); return the results in order.
-
-    `elements` is what all of `count` amounts to; a range is about `block` elements, so that what
-    `body` writes and reads again stays in the core's cache.
-    """
-    parts = ranges(count, elements, block)
-    return run((partial(body, low, high) for low, high in parts), together=elements > SMALL)

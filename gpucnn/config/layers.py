@@ -54,8 +54,8 @@ class LayerOptions(Options):
     """Leave this layer's parameters as they are."""
 
 
-class Conv2d(LayerOptions):
-    """Convolution: cross-correlation of (C, H, W) with `filters` kernels."""
+class Convolution(LayerOptions):
+    """Keys of both convolutions."""
 
     filters: PositiveInt
     kernel_size: Pair
@@ -65,21 +65,18 @@ class Conv2d(LayerOptions):
     groups: PositiveInt = 1
     bias: Bool = True
     init: Init = "he_normal"
+
+
+class Conv2d(Convolution):
+    """Convolution: cross-correlation of (C, H, W) with `filters` kernels."""
+
     rounding: Rounding = None
     """What to do where the window does not tile the input: null is the model's rule."""
 
 
-class ConvTranspose2d(LayerOptions):
+class ConvTranspose2d(Convolution):
     """Transposed convolution: what conv2d does to its gradient."""
 
-    filters: PositiveInt
-    kernel_size: Pair
-    stride: Pair = 1
-    padding: ConvPadding = 0
-    dilation: Pair = 1
-    groups: PositiveInt = 1
-    bias: Bool = True
-    init: Init = "he_normal"
     output_padding: NaturalPair = 0
     """Rows and columns added at the bottom and right; less than the stride."""
 

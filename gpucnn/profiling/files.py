@@ -3,14 +3,17 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from gpucnn.errors import ConfigError, DataError
 from gpucnn.profiling.access import LineAccess
 from gpucnn.profiling.profile import Profile, Row
 from gpucnn.training.files import write_atomically
+
+T = TypeVar("T")
 
 TABLES = ("layers", "methods", "kernels", "calls")
 
@@ -56,12 +59,18 @@ def read_profile(path: str | Path) -> Profile:
     file = Path(path)
     if file.is_dir():
         file = ProfileFolder(file).json
+    return read_json(file, "profile", Profile.from_json)
+
+
+def read_json(file: Path, kind: str, parse: Callable[[Any], T]) -> T:
+    """What `parse` makes of a file of JSON; DataError where it is missing or damaged."""
     try:
         values = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the profile {file}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read the {kind} {file}: {reason}") from error
     try:
-        return Profile.from_json(values)
+        return parse(values)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
 

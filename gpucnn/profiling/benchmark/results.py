@@ -8,6 +8,7 @@ from typing import Any
 
 from gpucnn.errors import ConfigError, DataError
 from gpucnn.profiling.benchmark.timers import COLD, WARM
+from gpucnn.profiling.files import read_json
 from gpucnn.profiling.profile import Ceilings
 from gpucnn.training.files import write_atomically
 
@@ -152,16 +153,7 @@ def write_benchmark(path: Path, benchmark: Benchmark) -> None:
 
 def read_benchmark(path: str | Path) -> Benchmark:
     """DataError where it is missing or damaged."""
-    file = Path(path)
-    try:
-        values = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"cannot read the benchmark {file}: {reason}") from error
-    try:
-        return Benchmark.from_json(values)
-    except DataError as error:
-        raise DataError(f"{file}: {error}") from error
+    return read_json(Path(path), "benchmark", Benchmark.from_json)
 
 
 def check_free(path: Path) -> None:

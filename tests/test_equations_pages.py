@@ -1,6 +1,5 @@
 """docs/equations.md and docs/errata.md are what docs/seeds.yaml and the code make of them."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from gpucnn.traceability import Trace, load
+from tests.script_modules import load_script
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "update_equations.py"
@@ -18,12 +18,7 @@ PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("equations.md", "
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("update_equations", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("update_equations")
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,13 @@
 """The figures in README.md and configs/ are those of benchmarks/results/, and no others."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+
+from tests.script_modules import load_script
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts" / "update_tables.py"
-
-
-def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("update_tables", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_tables_are_up_to_date() -> None:
@@ -25,7 +16,7 @@ def test_tables_are_up_to_date() -> None:
 
 
 def test_a_changed_figure_changes_readme_and_config() -> None:
-    script = _script()
+    script = load_script("update_tables")
     results = script.figures()
     run = dict(results["train digits_lenet"]["figures"], test_accuracy=0.1234)
     changed = {**results, "train digits_lenet": {**results["train digits_lenet"], "figures": run}}

@@ -30,7 +30,7 @@ from gpucnn.runtime.emulator_checked import (
 )
 from gpucnn.runtime.emulator_report import Finding, KernelMetric, LineMetric, table
 from gpucnn.runtime.emulator_symbols import source_lines
-from gpucnn.runtime.launch import Dim, Kernel, Launcher
+from gpucnn.runtime.launch import Dim, Kernel, Launcher, refuse_overlaps
 from gpucnn.runtime.memory import HostMemory, Recording
 
 # The scheduler's state is the library's own: one launch at a time.
@@ -79,6 +79,7 @@ class EmulatorLauncher(Launcher):
     def _launch(
         self, kernel: Kernel, grid: Dim, block: Dim, args: Sequence[Any], shared_bytes: int
     ) -> None:
+        refuse_overlaps(kernel, args)
         recording = self.memory.recording
         if recording is not None:
             recording.add(partial(self._run_now, kernel, grid, block, shared_bytes), args)
@@ -97,6 +98,7 @@ class EmulatorLauncher(Launcher):
         self, kernel: Kernel, grid: Dim, block: Dim, shared_bytes: int, *args: Any
     ) -> None:
         library = load(kernel.file, kernel.source, kernel.macros, self.checked)
+        _refuse_large(library, kernel, block)
         with _ONE_LAUNCH:
             run = self._run_checked if self.checked else self._run
             error = run(library, kernel, grid, block, args, shared_bytes)
@@ -189,6 +191,16 @@ class EmulatorLauncher(Launcher):
             return None
         order = np.random.default_rng(self.block_order).permutation(grid[0] * grid[1] * grid[2])
         return order.astype(np.uint32)
+
+
+def _refuse_large(library: ctypes.CDLL, kernel: Kernel, block: Dim) -> None:
+    """KernelError for a block beyond `__launch_bounds__`, which a GPU does not launch."""
+    most = ctypes.c_uint.in_dll(library, f"gpucnn_bound_{kernel.symbol}").value
+    if block[0] * block[1] * block[2] > most:
+        raise KernelError(
+            f"{kernel.symbol}: a block of {block} has more than the {most} threads that its"
+            " __launch_bounds__ promise"
+        )
 
 
 def _by_line(key: tuple[str, str, str, str, int]) -> tuple[Any, ...]:

@@ -20,13 +20,15 @@ from functools import cache
 from pathlib import Path
 
 from gpucnn.errors import DeviceError, KernelError
+from gpucnn.runtime.launch import MAX_THREADS
 
 _INCLUDE = Path(__file__).parent / "emulator_include"
 _FLAGS = ("-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast", "-Wno-unknown-pragmas")
 # For checked mode every access calls the checker, whole as the source has it: scalar replacement
 # would split a float4. DWARF 5 as g++ writes it loses the file names of #line.
 _CHECKED_FLAGS = ("-O1", "-gdwarf-4", "-fsanitize=thread", "-fno-tree-sra", "-DGPUCNN_CHECKED")
-_KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\s*\(")
+# A kernel's name, behind the first of its launch bounds: the most threads of a block.
+_KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\(([^,)]*)[^)]*\)\s+)?(\w+)\s*\(")
 # The linker names the ends of a section; without __shared__ variables there is none.
 _IMAGES = """
 #line 1 "emulator"
@@ -36,9 +38,10 @@ extern "C" __attribute__((weak, visibility("hidden"))) gpucnn_emulator::Guard
     *__start_gpucnn_guards[], *__stop_gpucnn_guards[];
 """
 _IMAGE = """
-static void gpucnn_call_{0}(void** args) {{ gpucnn_emulator::call({0}, args); }}
-extern "C" const gpucnn_emulator::Image gpucnn_image_{0} = {{
-    gpucnn_call_{0}, __start_gpucnn_shared, __stop_gpucnn_shared,
+static void gpucnn_call_{1}(void** args) {{ gpucnn_emulator::call({1}, args); }}
+extern "C" const unsigned gpucnn_bound_{1} = {0};
+extern "C" const gpucnn_emulator::Image gpucnn_image_{1} = {{
+    gpucnn_call_{1}, __start_gpucnn_shared, __stop_gpucnn_shared,
     __start_gpucnn_guards, __stop_gpucnn_guards}};
 """
 
@@ -79,9 +82,13 @@ def build_runtime() -> Path:
 def build_kernel(
     name: str, source: str, macros: tuple[tuple[str, str], ...], *, checked: bool
 ) -> Path:
-    """The library of a .cu file's assembled text; each kernel in it has a gpucnn_image_SYMBOL."""
+    """The library of a .cu file's assembled text; each kernel in it has a gpucnn_image_SYMBOL.
+
+    And a gpucnn_bound_SYMBOL: the most threads of a block, by its launch bounds or CUDA's limit.
+    """
     runtime = build_runtime()
-    text = source + _IMAGES + "".join(map(_IMAGE.format, dict.fromkeys(_KERNEL.findall(source))))
+    kernels = {symbol: bound or MAX_THREADS for bound, symbol in _KERNEL.findall(source)}
+    text = source + _IMAGES + "".join(_IMAGE.format(b, symbol) for symbol, b in kernels.items())
     flags = (
         *_FLAGS, *_machine_flags(), *((*_CHECKED_FLAGS, *_poison()) if checked else ("-O2",)),
         *(f"-D{macro}={value}" for macro, value in macros),

@@ -64,6 +64,8 @@ class KernelParameter:
     pointer: bool
     written: bool
     """Whether it points to what the kernel may write."""
+    restrict: bool
+    """Whether nothing else may point there where one of the two writes: `__restrict__`."""
 
 
 @cache
@@ -86,12 +88,12 @@ def _parameters(file: str, symbol: str, folder: Path | None) -> tuple[KernelPara
     parameters = []
     for declaration in found[1].split(","):
         match = re.fullmatch(
-            r"\s*(const\s+)?(\w+)\s*(\*?)\s*(?:__restrict__\s+)?(\w+)\s*", declaration
+            r"\s*(const\s+)?(\w+)\s*(\*?)\s*(__restrict__\s+)?(\w+)\s*", declaration
         )
         if match is None:
             raise KernelError(f"kernels/{file}.cu: cannot read the parameter {declaration.strip()}")
-        const, c_type, pointer, name = match.groups()
-        parameters.append(KernelParameter(name, c_type, bool(pointer), not const))
+        const, c_type, pointer, restrict, name = match.groups()
+        parameters.append(KernelParameter(name, c_type, bool(pointer), not const, bool(restrict)))
     return tuple(parameters)
 
 

@@ -18,7 +18,7 @@ from gpucnn.errors import CaptureError, DeviceError, KernelError, ShapeError
 from gpucnn.runtime.kernel import Kernel, KernelParameter
 from gpucnn.runtime.memory import Memory
 
-__all__ = ["Dim", "Graph", "Kernel", "Launcher", "address"]
+__all__ = ["Dim", "Graph", "Kernel", "Launcher", "address", "refuse_overlaps"]
 
 Dim = tuple[int, int, int]
 
@@ -181,6 +181,27 @@ class Launcher(ABC):
 
     def _capture(self, work: Callable[[], None]) -> Graph:
         raise CaptureError(f"device {self.name!r} has no graphs")
+
+
+def refuse_overlaps(kernel: Kernel, args: Sequence[Any]) -> None:
+    """KernelError where an array that `kernel` writes overlaps one behind a `__restrict__`.
+
+    There the compiler may keep a number in a register, or read it through a cache that hears of no
+    store: on a GPU the results would be wrong now and then.
+    """
+    arrays = [
+        (address(a), address(a) + a.nbytes, p)
+        for p, a in zip(kernel.parameters, args, strict=True)
+        if p.pointer and a is not None and a.nbytes
+    ]
+    for i, (begin, end, one) in enumerate(arrays):
+        for low, high, other in arrays[:i]:
+            promised = one.restrict or other.restrict
+            if promised and (one.written or other.written) and begin < high and low < end:
+                raise KernelError(
+                    f"{kernel.symbol}: {other.name} and {one.name} overlap, and the kernel writes"
+                    " one of them: give it arrays apart, or take __restrict__ from both"
+                )
 
 
 def _check_sizes(kernel: Kernel, grid: Dim, block: Dim) -> None:

@@ -14,7 +14,7 @@ from gpucnn.cli.options import add_device, chosen_device
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to measure, or what to compare."""
-    add_device(parser)
+    add_device(parser, "cpu", "cpu, cuda, cuda:N or auto")
     parser.add_argument("--shapes", metavar="FILE", help="a table of shapes (default: gpucnn's)")
     parser.add_argument(
         "--against",

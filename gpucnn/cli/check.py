@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """CONFIG, --set and --device."""
     add_config(parser)
-    add_device(parser)
+    add_device(parser, "the config's")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One id, or the count of all."""
     parser.add_argument("id", nargs="?", metavar="ID", help="a row (A7) or an equation (S3:2.21)")
     parser.add_argument(
-        "--check", action="store_true", help="count what is implemented and tested; 1 where not all"
+        "--check",
+        action="store_true",
+        help="count what is implemented and tested; the exit status is 1 where something is not",
     )
 
 

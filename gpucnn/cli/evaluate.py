@@ -16,7 +16,7 @@ LISTED = 20  # confusions that are listed instead
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN and --device."""
     add_run(parser)
-    add_device(parser)
+    add_device(parser, "the one of the training")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -22,9 +22,13 @@ def add_config(parser: argparse.ArgumentParser, *, optional: bool = False) -> No
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
-    """--device."""
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:N, emulator or auto")
+def add_device(
+    parser: argparse.ArgumentParser,
+    default: str,
+    kinds: str = "cpu, cuda, cuda:N, emulator or auto",
+) -> None:
+    """--device; `default` and `kinds` in words."""
+    parser.add_argument("--device", metavar="D", help=f"{kinds} (default: {default})")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", metavar="K", type=int, default=3, help="classes to name for each image (3)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    add_device(parser)
+    add_device(parser, "the one of the training")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from gpucnn.profiling.gpus import DEFAULT, GPUS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """CONFIG, and what narrows it down."""
     add_config(parser, optional=True)
-    add_device(parser)
+    add_device(parser, "the config's")
     parser.add_argument(
         "--steps",
         type=int,

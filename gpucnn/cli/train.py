@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """CONFIG, --set, --device, --output, --resume, --profile-every and --nvtx."""
     add_config(parser, optional=True)
-    add_device(parser)
+    add_device(parser, "the config's")
     parser.add_argument(
         "--output", metavar="DIR", help="the run folder (default: the config's; of --resume, RUN)"
     )

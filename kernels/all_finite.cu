@@ -3,6 +3,7 @@
 //
 // a         scalar_t (count); partial bool (blocks of the first grid); finite bool ()
 // also      scalar_t (), one number more, or null
+// before    bool (), an earlier answer that stays where it is false, or null
 // mapping   a grid-stride loop, neighbours on neighbours, then a vote of the block
 // launch    all_finite_partial grid (blocks), all_finite grid (1); block any
 // race-free thread 0 of a block writes its answer; nothing else is written
@@ -21,8 +22,9 @@ extern "C" __global__ void all_finite_partial(const scalar_t* __restrict__ a, bo
 }
 
 extern "C" __global__ void all_finite(const bool* __restrict__ partial, bool* __restrict__ finite,
-                                      const scalar_t* __restrict__ also, int blocks) {
-    bool all = !also || *also - *also == scalar_t(0);
+                                      const scalar_t* __restrict__ also, const bool* __restrict__ before,
+                                      int blocks) {
+    bool all = (!also || *also - *also == scalar_t(0)) && (!before || *before);
     for (int i = threadIdx.x; i < blocks; i += blockDim.x) all = all && partial[i];
     all = __syncthreads_and(all);
     if (threadIdx.x == 0) *finite = all;

@@ -136,3 +136,21 @@ def test_one_number_more_that_must_be_finite(ops: Ops, dtype: str) -> None:
     a = ops.asarray(np.zeros(3, dtype))
     with pytest.raises(ShapeError, match="also"):
         ops.all_finite(a, also=a)
+
+
+def check_before(ops: Ops, dtype: str) -> None:
+    """What was not finite stays so, whatever comes; what was is decided anew."""
+    for number, before, finite in (
+        (1.0, True, True), (1.0, False, False), (np.nan, True, False), (np.inf, False, False),
+    ):  # fmt: skip
+        a, earlier = ops.asarray(np.full(7, number, dtype)), ops.asarray(np.array(before))
+        assert bool(ops.to_numpy(ops.all_finite(a, before=earlier))) is finite, (number, before)
+        also = ops.asarray(np.array(1, dtype))
+        assert bool(ops.to_numpy(ops.all_finite(a, also=also, before=earlier))) is finite
+
+
+def test_an_earlier_answer_that_stays(ops: Ops, dtype: str) -> None:
+    check_before(ops, dtype)
+    a = ops.asarray(np.zeros(3, dtype))
+    with pytest.raises(DeviceError, match="before"):
+        ops.all_finite(a, before=ops.asarray(np.zeros((), dtype)))

@@ -24,12 +24,19 @@ class ReductionOps(ArrayOps):
         self._check("a", a)
         return self._max_abs(a)
 
-    def all_finite(self, a: Array, *, also: Array | None = None) -> Array:
-        """Return whether no element, nor the 0-d `also`, is NaN or Inf (0-d bool)."""
+    def all_finite(
+        self, a: Array, *, also: Array | None = None, before: Array | None = None
+    ) -> Array:
+        """Return whether no element, nor the 0-d `also`, is NaN or Inf (0-d bool).
+
+        With `before`, an earlier answer, what was False once stays False.
+        """
         self._check("a", a)
         if also is not None:
             self._check("also", also, shape=(), dtype=a.dtype.name)
-        return self._all_finite(a, also)
+        if before is not None:
+            self._check("before", before, shape=(), dtype="bool")
+        return self._all_finite(a, also, before)
 
     @abstractmethod
     def _clip_by_global_norm(self, grads: Array, max_norm: float) -> Array: ...
@@ -38,4 +45,4 @@ class ReductionOps(ArrayOps):
     def _max_abs(self, a: Array) -> Array: ...
 
     @abstractmethod
-    def _all_finite(self, a: Array, also: Array | None) -> Array: ...
+    def _all_finite(self, a: Array, also: Array | None, before: Array | None) -> Array: ...

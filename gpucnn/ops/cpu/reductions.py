@@ -37,7 +37,7 @@ class CpuReductions(CpuArrayOps, ReductionOps):
         parts = self._reduced(a.size, a.size, (), a.dtype, body, scratch=a.itemsize)
         return np.max(parts, initial=0, out=self.empty((), a.dtype))
 
-    def _all_finite(self, a: Array, also: Array | None) -> Array:
+    def _all_finite(self, a: Array, also: Array | None, before: Array | None) -> Array:
         flat = a.reshape(-1)
 
         def body(out: Array, low: int, high: int, take: Scratch) -> None:
@@ -47,4 +47,6 @@ class CpuReductions(CpuArrayOps, ReductionOps):
         finite = np.all(parts, out=self.empty((), bool))
         if also is not None:
             finite &= np.isfinite(also)
+        if before is not None:
+            finite &= before
         return finite

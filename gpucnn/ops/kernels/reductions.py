@@ -40,10 +40,11 @@ class KernelReductions(KernelArrayOps, ReductionOps):
             self._launch("max_abs", (grid, 1, 1), _BLOCK, args, dtype=a.dtype, macros=_MACROS)
         return out
 
-    def _all_finite(self, a: Array, also: Array | None) -> Array:
+    def _all_finite(self, a: Array, also: Array | None, before: Array | None) -> Array:
         blocks, name = _splits(a.size), "all_finite"
         partial, out = self.empty((blocks,), "bool"), self.empty((), "bool")
         args = [a, partial, a.size]
         self._launch(name, (blocks, 1, 1), _BLOCK, args, dtype=a.dtype, symbol=f"{name}_partial")
-        self._launch(name, (1, 1, 1), _BLOCK, [partial, out, also, blocks], dtype=a.dtype)
+        args = [partial, out, also, before, blocks]
+        self._launch(name, (1, 1, 1), _BLOCK, args, dtype=a.dtype)
         return out

@@ -51,6 +51,7 @@ inside = small(updates.test_clip_by_global_norm, "float32", 1e30)
 tiny = small(kernels.check_small_numbers_count)
 huge = small(updates.test_clipping_huge_gradients, "float64")
 also = small(step_values.check_also, "float32")
+before = small(step_values.check_before, "float32")
 
 
 def counter(method: str, **options: Any) -> Check:
@@ -203,6 +204,8 @@ FAULTS: list[Fault] = [
         ("the number more not read", "!also || *also - *also == scalar_t(0)", "true", also),
         ("Inf passes as the number more", "*also - *also == scalar_t(0)", "*also == *also", also),
         ("no number more needed", "!also || *also", "*also", reductions, "memcheck"),
+        ("the earlier answer not read", "!before || *before", "true", before),
+        ("an earlier answer needed", "!before || *before", "*before", reductions, "memcheck"),
     ),
     *faults(
         "clip_by_global_norm",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.data import cifar10, digits, image_folder, npz, synthetic
-from gpucnn.data.dataset import Dataset, Normalization, Splits, scale, split_validation
+from gpucnn.data.dataset import Dataset, Normalization, Splits, split_validation
 from gpucnn.data.files import ENVIRONMENT
 from gpucnn.data.image_folder import read_image
 from gpucnn.data.loader import Batch, Loader
@@ -23,6 +23,7 @@ from gpucnn.data.transforms import (
     Transform,
 )
 from gpucnn.errors import ConfigError
+from gpucnn.images import scale
 
 __all__ = [
     "DATASETS",

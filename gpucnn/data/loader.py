@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import draws
-from gpucnn.data.dataset import Dataset, Normalization, scale
+from gpucnn.data.dataset import Dataset, Normalization
 from gpucnn.data.transforms import Transform
 from gpucnn.errors import ConfigError
+from gpucnn.images import gather_images
 
 
 class Batch(NamedTuple):
@@ -100,14 +101,14 @@ class Loader:
 
     def _batch(self, order: NDArray[np.int64], epoch: int, number: int) -> Batch:
         indices = order[number * self.batch_size : (number + 1) * self.batch_size]
-        images = scale(self.dataset.images[indices])
+        images = gather_images(self.dataset.images, indices)
         if self.augment:
             rng = draws.generator(self.seed, "augment", epoch, number)
             for transform in self.augment:
                 images = transform(images, rng)
         if self.normalization is not None:
-            self.normalization.apply(images)
-        return Batch(np.ascontiguousarray(images), self.dataset.labels[indices], indices)
+            images = self.normalization.apply(images)
+        return Batch(images, self.dataset.labels[indices], indices)
 
 
 def _ahead(

@@ -42,7 +42,10 @@ class Transform(ABC):
     def __call__(self, images: Images, rng: np.random.Generator) -> Images:
         """Return the changed images."""
         n, c, h, w = images.shape
-        drawn = self.draw(n, (c, h, w), rng)
+        return self.apply(images, self.draw(n, (c, h, w), rng))
+
+    def apply(self, images: Images, drawn: Draws) -> Images:
+        """Return the images changed as it was drawn."""
         changed: Images = getattr(on_host, self.method)(images, drawn, **self.options)
         return changed
 

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
+from math import prod
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -89,6 +90,12 @@ class Loader:
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole if self.drop_last or rest == 0 else whole + 1
 
+    @property
+    def batch_bytes(self) -> int:
+        """Of the images of a whole batch."""
+        images = min(self.batch_size, len(self.dataset))
+        return images * prod(self.dataset.image_shape) * np.dtype(np.float32).itemsize
+
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
         """The batches of an epoch, from batch `start` on, the same as without it.
 
@@ -96,6 +103,19 @@ class Loader:
         is raised here. ConfigError for a start outside 0 to len(self).
         """
         return self._each(self._batch, epoch, start)
+
+    def finished(
+        self, finish: Callable[[Batch], Made], epoch: int, start: int = 0
+    ) -> Generator[Made, None, None]:
+        """What `finish` makes of the batches of `epoch`, in the thread that prepares them.
+
+        On leaving early and errors as there.
+        """
+
+        def make(order: NDArray[np.int64], epoch: int, number: int) -> Made:
+            return finish(self._batch(order, epoch, number))
+
+        return self._each(make, epoch, start)
 
     def drawn(self, epoch: int, start: int = 0) -> Generator[Drawn, None, None]:
         """What the batches of `epoch` are made of, for a device to make them: no image is touched.

@@ -56,10 +56,12 @@ class Staging:
         self._on_device = partial(launcher.reported, "copying batches")
         with self._on_device():
             self._copies = self._cupy.cuda.Stream(non_blocking=True)
-            self._free = deque(Slot(launcher, size) for _ in range(slots))
-            for slot in self._free:
+            # Kept here for `close`: what was put may be dropped, and never taken.
+            self._slots = tuple(Slot(launcher, size) for _ in range(slots))
+            for slot in self._slots:
                 # What had this memory before may have work under way.
                 self._cupy.cuda.get_current_stream().record(slot.read)
+        self._free = deque(self._slots)
 
     def put(self, host: Any) -> Staged:
         """Start to copy a NumPy array, which is the caller's again at once."""

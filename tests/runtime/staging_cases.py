@@ -165,15 +165,15 @@ def test_memory_of_the_pool_may_be_in_use(
 def test_memory_goes_back_when_all_copies_are_done(
     launcher: CudaLauncher, monkeypatch: pytest.MonkeyPatch, waits: bool
 ) -> None:
-    """Where an epoch is left early, with a batch on its way that nobody takes."""
+    """Where an epoch is left early, with a batch on its way that is dropped and never taken."""
     streams.late = LATE["copies"]
     ring = staging(launcher)
     if not waits:
         monkeypatch.setattr(ring._copies, "synchronize", lambda: None, raising=False)
-    put = ring.put(BATCHES[0])
+    ring.put(BATCHES[0])
     ring.close()
     monkeypatch.undo()
-    del ring, put
+    del ring
     gc.collect()
     if waits:
         cupy.cuda.Device().synchronize()

@@ -98,8 +98,7 @@ def test_a_softmax_at_the_end_is_not_applied_twice(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images)
     loaded = load_run(tmp_path / "run")
     assert loaded.normalization is not None
-    x = scale(images)
-    loaded.normalization.apply(x)
+    x = loaded.normalization.apply(scale(images))
     y = loaded.model.forward(x, train=False)
     predictions = predict(tmp_path / "run", [tmp_path / "a.npz"], top_k=1)
     assert [top[0][1] for _, top in predictions] == [float(row.max()) for row in y]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent / "gpucnn"
-BASE = {"errors", "draws", "implements"}
+BASE = {"errors", "draws", "images", "implements"}
 TOWER = BASE | {"runtime", "ops"}
 MATHS = {"layers", "losses", "optimizers", "initializers", "schedules"}
 
@@ -16,6 +16,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "implements": (set(), set()),
     "draws": ({"errors"}, {"numpy"}),
+    "images": (set(), {"numpy"}),
     "runtime": (BASE, {"numpy"}),
     "ops": (BASE | {"runtime"}, {"numpy", "threadpoolctl"}),
     "initializers": (TOWER, set()),

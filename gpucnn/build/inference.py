@@ -146,7 +146,7 @@ def _probabilities(loaded: LoadedRun, images: Any) -> Iterator[Any]:
     for start in range(0, len(images), size):
         x = scale(images[start : start + size])
         if loaded.normalization is not None:
-            loaded.normalization.apply(x)
+            x = loaded.normalization.apply(x)
         y = loaded.model.forward(ops.asarray(x), train=False)
         yield ops.to_numpy(y if _ends_with_softmax(loaded.model) else ops.softmax_forward(y))
 

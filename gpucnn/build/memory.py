@@ -20,6 +20,7 @@ from gpucnn.ops.dry import dry_ops
 from gpucnn.optimizers import Optimizer
 from gpucnn.runtime.arena import Arena, Plan
 from gpucnn.training.evaluation import evaluate
+from gpucnn.training.feed import feed_of
 from gpucnn.training.trainer import Settings, Trainer
 
 
@@ -96,14 +97,14 @@ def predict(
     trainer = Trainer(model, loss, optimizer, schedule, batches, ops, settings)
     returns = _watch_returns(ops, trainer.arena)
     trainer.fit()
-    plan = trainer.arena.plan(("training", shape))
+    feed = feed_of(batches.batch, loss, model)
+    plan = trainer.arena.plan(feed.key("training"))
     assert plan is not None
     activations = _handed_on(plan, returns)
     evaluate(model, loss, batches, ops, arena=trainer.arena)
-    images, labels = batches.batch.images, batches.batch.labels
     return MemoryUse(
         state=_state(model, optimizer, averaged=settings.ema is not None),
-        batch=(images.nbytes + labels.nbytes) * (2 if trainer.steps.captures else 1),
+        batch=sum(a.nbytes for a in feed.arrays) * (2 if trainer.steps.captures else 1),
         activations=activations,
         workspaces=trainer.arena.size - activations,
     )

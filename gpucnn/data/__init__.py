@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.data import cifar10, digits, image_folder, npz, synthetic
-from gpucnn.data.dataset import Dataset, Normalization, Splits, scale, split_validation
+from gpucnn.data.dataset import Dataset, Normalization, Splits, split_validation
 from gpucnn.data.files import ENVIRONMENT
 from gpucnn.data.image_folder import read_image
-from gpucnn.data.loader import Batch, Loader
+from gpucnn.data.loader import Batch, Drawn, Loader
 from gpucnn.data.mnist import FASHION_MNIST, MNIST
 from gpucnn.data.transforms import (
     TRANSFORMS,
@@ -23,6 +23,7 @@ from gpucnn.data.transforms import (
     Transform,
 )
 from gpucnn.errors import ConfigError
+from gpucnn.images import scale
 
 __all__ = [
     "DATASETS",
@@ -32,6 +33,7 @@ __all__ = [
     "Batch",
     "Cutout",
     "Dataset",
+    "Drawn",
     "HorizontalFlip",
     "Loader",
     "Normalization",

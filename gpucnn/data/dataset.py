@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpucnn import draws
 from gpucnn.errors import ConfigError, DataError
+from gpucnn.images import normalize_images, scale
 
 _BLOCK = 4096  # images scaled at a time, so that statistics need little extra memory
 
@@ -79,14 +80,6 @@ class Splits:
                 )
 
 
-def scale(images: NDArray[Any]) -> NDArray[np.float32]:
-    """A float32 copy of images on the [0, 1] scale: uint8 divided by 255, floats as they are."""
-    if images.dtype == np.uint8:
-        scaled: NDArray[np.float32] = np.divide(images, np.float32(255), dtype=np.float32)
-        return scaled
-    return images.astype(np.float32, order="C")
-
-
 @dataclass(frozen=True)
 class Normalization:
     """(x - mean) / std for each channel, on [0, 1]-scaled pixels.
@@ -121,10 +114,13 @@ class Normalization:
         constant = std <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
         return cls(tuple(mean.tolist()), tuple(np.where(constant, 1.0, std).tolist()))
 
-    def apply(self, images: NDArray[np.float32]) -> None:
-        """Normalise images (N, C, H, W) in place."""
-        images -= np.asarray(self.mean, np.float32)[:, None, None]
-        images /= np.asarray(self.std, np.float32)[:, None, None]
+    def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and std as float32 (C,): what images are normalised with."""
+        return np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+
+    def apply(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The images (N, C, H, W), normalised."""
+        return normalize_images(images, *self.arrays())
 
 
 def _channel_sums(images: NDArray[Any], mean: Any, power: int) -> NDArray[np.float64]:

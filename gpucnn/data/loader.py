@@ -3,15 +3,19 @@
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Literal, NamedTuple
+from math import prod
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import draws
-from gpucnn.data.dataset import Dataset, Normalization, scale
-from gpucnn.data.transforms import Transform
+from gpucnn.data.dataset import Dataset, Normalization
+from gpucnn.data.transforms import Draws, Transform
 from gpucnn.errors import ConfigError
+from gpucnn.images import gather_images
+
+Made = TypeVar("Made")
 
 
 class Batch(NamedTuple):
@@ -20,6 +24,14 @@ class Batch(NamedTuple):
     images: NDArray[np.float32]
     labels: NDArray[np.int32]
     indices: NDArray[np.int64]
+
+
+class Drawn(NamedTuple):
+    """What a batch is made of: labels and indices as in a Batch, and what each transform drew."""
+
+    labels: NDArray[np.int32]
+    indices: NDArray[np.int64]
+    draws: tuple[Draws, ...]
 
 
 class Loader:
@@ -78,41 +90,77 @@ class Loader:
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole if self.drop_last or rest == 0 else whole + 1
 
+    @property
+    def batch_bytes(self) -> int:
+        """Of the images of a whole batch."""
+        images = min(self.batch_size, len(self.dataset))
+        return images * prod(self.dataset.image_shape) * np.dtype(np.float32).itemsize
+
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
         """The batches of an epoch, from batch `start` on, the same as without it.
 
         Leaving the loop early (or closing the iterator) ends the thread. An error in the thread
         is raised here. ConfigError for a start outside 0 to len(self).
         """
+        return self._each(self._batch, epoch, start)
+
+    def finished(
+        self, finish: Callable[[Batch], Made], epoch: int, start: int = 0
+    ) -> Generator[Made, None, None]:
+        """What `finish` makes of the batches of `epoch`, in the thread that prepares them.
+
+        On leaving early and errors as there.
+        """
+
+        def make(order: NDArray[np.int64], epoch: int, number: int) -> Made:
+            return finish(self._batch(order, epoch, number))
+
+        return self._each(make, epoch, start)
+
+    def drawn(self, epoch: int, start: int = 0) -> Generator[Drawn, None, None]:
+        """What the batches of `epoch` are made of, for a device to make them: no image is touched.
+
+        On leaving early and errors as there.
+        """
+        return self._each(self._draw, epoch, start)
+
+    def _each(
+        self, make: Callable[[NDArray[np.int64], int, int], Made], epoch: int, start: int
+    ) -> Generator[Made, None, None]:
         if not 0 <= start <= len(self):
             raise ConfigError(f"start must be a batch from 0 to {len(self)}, got {start}")
         n = len(self.dataset)
         rng = draws.generator(self.seed, "shuffle", epoch)
         order = rng.permutation(n) if self.shuffle else np.arange(n)
 
-        def make(number: int) -> Batch:
-            return self._batch(order, epoch, number)
+        def made(number: int) -> Made:
+            return make(order, epoch, number)
 
         numbers = range(start, len(self))
         if self.prefetch == 0:
-            return (make(number) for number in numbers)
-        return _ahead(make, numbers, self.prefetch)
+            return (made(number) for number in numbers)
+        return _ahead(made, numbers, self.prefetch)
 
-    def _batch(self, order: NDArray[np.int64], epoch: int, number: int) -> Batch:
+    def _draw(self, order: NDArray[np.int64], epoch: int, number: int) -> Drawn:
         indices = order[number * self.batch_size : (number + 1) * self.batch_size]
-        images = scale(self.dataset.images[indices])
+        drawn: tuple[Draws, ...] = ()
         if self.augment:
             rng = draws.generator(self.seed, "augment", epoch, number)
-            for transform in self.augment:
-                images = transform(images, rng)
+            shape = self.dataset.image_shape
+            drawn = tuple(transform.draw(len(indices), shape, rng) for transform in self.augment)
+        return Drawn(self.dataset.labels[indices], indices, drawn)
+
+    def _batch(self, order: NDArray[np.int64], epoch: int, number: int) -> Batch:
+        labels, indices, drawn = self._draw(order, epoch, number)
+        images = gather_images(self.dataset.images, indices)
+        for transform, what in zip(self.augment, drawn, strict=True):
+            images = transform.apply(images, what)
         if self.normalization is not None:
-            self.normalization.apply(images)
-        return Batch(np.ascontiguousarray(images), self.dataset.labels[indices], indices)
+            images = self.normalization.apply(images)
+        return Batch(images, labels, indices)
 
 
-def _ahead(
-    make: Callable[[int], Batch], numbers: range, depth: int
-) -> Generator[Batch, None, None]:
+def _ahead(make: Callable[[int], Made], numbers: range, depth: int) -> Generator[Made, None, None]:
     """Yield make(number) for each number, up to `depth` of them made ahead by a thread.
 
     The thread ends with the generator, however that ends: a permit is what it waits for, never a

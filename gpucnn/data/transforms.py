@@ -2,42 +2,67 @@
 
 A transform maps images (N, C, H, W), float32 on the [0, 1] scale, to a new array of the same shape
 and leaves its argument alone. It runs before normalisation, so what it fills with zero is black.
+What it does to each image is drawn first, as a small array; a function of gpucnn.images does it,
+and the Ops method of that name does the same on a device, bit for bit.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from gpucnn import images as on_host
 from gpucnn.errors import ConfigError
 
 Images = NDArray[np.float32]
+Shape = tuple[int, int, int]
+Draws = NDArray[Any]
+"""What was drawn for each image: (n,) or (n, 2)."""
 
 
 class Transform(ABC):
     """A random map of a batch; all its draws come from `rng`."""
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:  # noqa: B027 (most need none)
+    method: ClassVar[str]
+    """The function of gpucnn.images, and the method of Ops: method(images, draws, **options)."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its keyword arguments."""
+        return {}
+
+    def check(self, image_shape: Shape) -> None:  # noqa: B027 (most need none)
         """Raise ConfigError where images (C, H, W) of this size do not fit the transform."""
 
     @abstractmethod
+    def draw(self, n: int, image_shape: Shape, rng: np.random.Generator) -> Draws:
+        """What happens to each of n images (C, H, W), as `method` takes it."""
+
     def __call__(self, images: Images, rng: np.random.Generator) -> Images:
         """Return the changed images."""
+        n, c, h, w = images.shape
+        return self.apply(images, self.draw(n, (c, h, w), rng))
+
+    def apply(self, images: Images, drawn: Draws) -> Images:
+        """Return the images changed as it was drawn."""
+        changed: Images = getattr(on_host, self.method)(images, drawn, **self.options)
+        return changed
 
 
 class RandomShift(Transform):
     """Move each image by up to `pixels` in each direction, black coming in from the border."""
 
+    method = "shift_images"
+
     def __init__(self, pixels: int):
         self.pixels = _at_least("random_shift.pixels", pixels, 1)
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
+    def check(self, image_shape: Shape) -> None:
         _inside("random_shift.pixels", self.pixels, image_shape)
 
-    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
-        return _shifted(images, self.pixels, rng)
+    def draw(self, n: int, image_shape: Shape, rng: np.random.Generator) -> Draws:
+        return _offsets(n, self.pixels, rng)
 
 
 class RandomCrop(Transform):
@@ -46,18 +71,22 @@ class RandomCrop(Transform):
     The same map as RandomShift, by the name it has for CIFAR-10 (He et al. 2015, section 4.2).
     """
 
+    method = "shift_images"
+
     def __init__(self, padding: int):
         self.padding = _at_least("random_crop.padding", padding, 1)
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
+    def check(self, image_shape: Shape) -> None:
         _inside("random_crop.padding", self.padding, image_shape)
 
-    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
-        return _shifted(images, self.padding, rng)
+    def draw(self, n: int, image_shape: Shape, rng: np.random.Generator) -> Draws:
+        return _offsets(n, self.padding, rng)
 
 
 class HorizontalFlip(Transform):
     """Mirror each image left to right with `probability`."""
+
+    method = "flip_images"
 
     def __init__(self, probability: float = 0.5):
         if isinstance(probability, bool) or not 0 <= probability <= 1:
@@ -66,11 +95,8 @@ class HorizontalFlip(Transform):
             )
         self.probability = float(probability)
 
-    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
-        flipped = np.array(images)
-        chosen = np.flatnonzero(rng.random(len(images)) < self.probability)
-        flipped[chosen] = images[chosen, :, :, ::-1]
-        return flipped
+    def draw(self, n: int, image_shape: Shape, rng: np.random.Generator) -> Draws:
+        return (rng.random(n) < self.probability).astype(np.uint8)
 
 
 class Cutout(Transform):
@@ -79,73 +105,43 @@ class Cutout(Transform):
     DeVries and Taylor 2017 ("Improved Regularization of CNNs with Cutout").
     """
 
+    method = "cut_out_images"
+
     def __init__(self, size: int):
         self.size = _at_least("cutout.size", size, 1)
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"size": self.size}
+
+    def check(self, image_shape: Shape) -> None:
         _inside("cutout.size", self.size, image_shape)
 
-    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
-        n, _, h, w = images.shape
-        rows, columns = self._covered(rng, n, h), self._covered(rng, n, w)
-        hole = rows[:, None, :, None] & columns[:, None, None, :]
-        return np.where(hole, np.float32(0), images)
-
-    def _covered(self, rng: np.random.Generator, n: int, length: int) -> NDArray[np.bool_]:
-        """(n, length): the positions under the square along one axis."""
-        start = rng.integers(0, length, size=(n, 1)) - self.size // 2
-        position = np.arange(length)
-        return (position >= start) & (position < start + self.size)
+    def draw(self, n: int, image_shape: Shape, rng: np.random.Generator) -> Draws:
+        rows, columns = (rng.integers(0, side, size=n) for side in image_shape[1:])
+        corners = np.stack([rows, columns], axis=1) - self.size // 2
+        return corners.astype(np.int32)
 
 
 class Rotation(Transform):
     """Turn each image about its centre by up to `degrees` either way; bilinear, black outside."""
+
+    method = "rotate_images"
 
     def __init__(self, degrees: float):
         if isinstance(degrees, bool) or not 0 < degrees <= 180:
             raise ConfigError(f"rotation.degrees must be above 0 and up to 180, got {degrees!r}")
         self.degrees = float(degrees)
 
-    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
-        angles = np.deg2rad(rng.uniform(-self.degrees, self.degrees, size=len(images)))
-        return rotate(images, angles)
+    def draw(self, n: int, image_shape: Shape, rng: np.random.Generator) -> Draws:
+        angles = np.deg2rad(rng.uniform(-self.degrees, self.degrees, size=n))
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def rotate(images: Images, angles: NDArray[np.float64]) -> Images:
-    """Turn each image (C, H, W) counter-clockwise about its centre by its angle in radians.
-
-    Every output pixel looks up where it came from and blends the four pixels around that place;
-    what lies outside is 0.
-    """
-    n, c, h, w = images.shape
-    # A border of zeros, two pixels where a row begins and ends, takes every look-up outside.
-    padded = np.zeros((n, c, h + 3, w + 3), np.float32)
-    padded[:, :, 1 : h + 1, 1 : w + 1] = images
-    flat = padded.reshape(n, c, -1)
-    # float64 coordinates: an angle of 0 or of a right angle must land on the pixels themselves.
-    cos, sin = np.cos(angles)[:, None, None], np.sin(angles)[:, None, None]
-    y = np.arange(h)[:, None] - (h - 1) / 2
-    x = np.arange(w)[None, :] - (w - 1) / 2
-    source_y = np.clip(cos * y + sin * x + (h - 1) / 2, -1, h).reshape(n, 1, -1)
-    source_x = np.clip(cos * x - sin * y + (w - 1) / 2, -1, w).reshape(n, 1, -1)
-    top, left = np.floor(source_y), np.floor(source_x)
-    down, right = (source_y - top).astype(np.float32), (source_x - left).astype(np.float32)
-    corner = ((top + 1) * (w + 3) + (left + 1)).astype(np.intp)
-    out = np.take_along_axis(flat, corner, 2) * ((1 - down) * (1 - right))
-    out += np.take_along_axis(flat, corner + 1, 2) * ((1 - down) * right)
-    out += np.take_along_axis(flat, corner + (w + 3), 2) * (down * (1 - right))
-    out += np.take_along_axis(flat, corner + (w + 4), 2) * (down * right)
-    turned: Images = out.reshape(n, c, h, w)
-    return turned
-
-
-def _shifted(images: Images, reach: int, rng: np.random.Generator) -> Images:
-    """Each image moved by its own (dy, dx) in [-reach, reach], zeros coming in."""
-    n, _, h, w = images.shape
-    sides = ((0, 0), (0, 0), (reach, reach), (reach, reach))
-    windows = sliding_window_view(np.pad(images, sides), (h, w), axis=(2, 3))
-    top, left = rng.integers(0, 2 * reach + 1, size=(2, n))
-    return np.ascontiguousarray(windows[np.arange(n), :, top, left])
+def _offsets(n: int, reach: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """(n, 2): a shift (dy, dx) in [-reach, reach] for each image."""
+    offsets = rng.integers(0, 2 * reach + 1, size=(2, n)).T - reach
+    return np.ascontiguousarray(offsets, np.int32)
 
 
 def _at_least(name: str, value: Any, low: int) -> int:
@@ -154,7 +150,7 @@ def _at_least(name: str, value: Any, low: int) -> int:
     return int(value)
 
 
-def _inside(name: str, value: int, image_shape: tuple[int, int, int]) -> None:
+def _inside(name: str, value: int, image_shape: Shape) -> None:
     side = min(image_shape[1:])
     if value >= side:
         raise ConfigError(

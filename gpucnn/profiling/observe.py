@@ -16,7 +16,7 @@ from gpucnn.profiling.sizes import shaped
 from gpucnn.profiling.spans import Call, Launch, Observer
 from gpucnn.profiling.work import METHODS, SET_GRAD
 from gpucnn.training.callbacks import Callback
-from gpucnn.training.evaluation import Batch, Batches
+from gpucnn.training.feed import Batch, Batches, FedBatch
 from gpucnn.training.trainer import Trainer
 
 _MISSING = object()
@@ -86,7 +86,7 @@ class _ObservedBatches:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch | FedBatch]:
         batches = self._batches.epoch(epoch, start)
         try:
             for _ in range(start, len(self._batches)):
@@ -97,7 +97,7 @@ class _ObservedBatches:
             if close is not None:
                 close()
 
-    def _next(self, batches: Iterator[Batch]) -> Batch:
+    def _next(self, batches: Iterator[Batch | FedBatch]) -> Batch | FedBatch:
         self._hooks.begin_step(self._trainer.progress.iteration)
         if not self._hooks.in_step:
             return next(batches)

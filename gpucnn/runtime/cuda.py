@@ -143,6 +143,12 @@ class CudaLauncher(Launcher):
         return CudaGraph(self._cupy, self.device, work, partial(_reported, self._cupy, what))
 
     @contextmanager
+    def reported(self, what: str) -> Iterator[None]:
+        """Inside, the device is the current one, and CUDA's errors are KernelError."""
+        with self.device, _reported(self._cupy, f"{what} on {self.name} ({self.arch})"):
+            yield
+
+    @contextmanager
     def _compiling(self, kernel: Kernel) -> Iterator[None]:
         try:
             with _reported(self._cupy, f"kernels/{kernel.file}.cu: {kernel.symbol}"):

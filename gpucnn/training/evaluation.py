@@ -1,36 +1,19 @@
 """Loss and accuracy of a model on a data set."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from gpucnn.errors import NonFiniteError, ShapeError
+from gpucnn.errors import NonFiniteError
 from gpucnn.layers.base import Layer
 from gpucnn.losses import Loss
-from gpucnn.ops.base import Array, Ops
+from gpucnn.ops.base import Ops
 from gpucnn.runtime.arena import Arena
 from gpucnn.training.diagnosis import batch_name, find_non_finite
-
-
-class Batch(Protocol):
-    """images (N, C, H, W), labels int32 (N,), and their places in the data set, on the host."""
-
-    @property
-    def images(self) -> Any: ...
-    @property
-    def labels(self) -> Any: ...
-    @property
-    def indices(self) -> Any: ...
-
-
-class Batches(Protocol):
-    """What training needs of a loader: batches that depend on (epoch, batch number) alone."""
-
-    def __len__(self) -> int: ...
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+from gpucnn.training.feed import Batch, Batches, FedBatch, Feed, feed_of
 
 
 @dataclass(frozen=True)
@@ -40,17 +23,6 @@ class Evaluation:
     loss: float
     accuracy: float
     confusion: "np.ndarray[Any, np.dtype[np.int64]]"
-
-
-def target_of(loss: Loss, labels: Any, shape: tuple[int, ...], dtype: str) -> Any:
-    """What the loss compares outputs of `shape` (N, classes) with, on the host."""
-    if loss.target != "one_hot":
-        return labels
-    if len(shape) != 2:
-        raise ShapeError(f"the model must give (N, classes), got outputs of shape {shape}")
-    target = np.zeros(shape, dtype)
-    target[np.arange(len(labels)), labels] = 1
-    return target
 
 
 def summed(loss: Loss, value: float, count: int) -> float:
@@ -76,9 +48,9 @@ def evaluate(
     arena = Arena(ops) if arena is None else arena
     total, confusion = 0.0, np.zeros((0, 0), np.int64)
     for number, batch in enumerate(batches.epoch(0)):
-        x = ops.asarray(batch.images)
-        with arena.step(("evaluation", x.shape)):
-            batch_loss, counts = _evaluate(model, loss, ops, x, batch, number)
+        feed = feed_of(batch, loss, model)
+        with arena.step(feed.key("evaluation")):
+            batch_loss, counts = _evaluate(model, loss, ops, feed, batch, number)
         total += batch_loss
         confusion = counts if number == 0 else confusion + counts
         check()
@@ -87,12 +59,12 @@ def evaluate(
 
 
 def _evaluate(
-    model: Layer, loss: Loss, ops: Ops, x: Array, batch: Batch, number: int
+    model: Layer, loss: Loss, ops: Ops, feed: Feed, batch: Batch | FedBatch, number: int
 ) -> tuple[float, Any]:
     """Loss, summed, and confusion of one batch. No device array made in here outlives it."""
+    x, target = feed.batch(ops)
     y = model.forward(x, train=False)
-    target = target_of(loss, batch.labels, y.shape, y.dtype.name)
-    value, _ = loss(ops, y, ops.asarray(target))
+    value, _ = loss(ops, y, target)
     batch_loss = summed(loss, float(ops.to_numpy(value)), len(batch.labels))
     if not math.isfinite(batch_loss):
         raise NonFiniteError(

@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gpucnn.errors import CaptureError, ConfigError
-from gpucnn.ops.base import Array
 from gpucnn.runtime.arena import Arena
 from gpucnn.runtime.launch import Graph, Launcher
-from gpucnn.training.step import Moment, MomentInMemory, Outcome, Step
+from gpucnn.training.feed import Feed, Places
+from gpucnn.training.step import Moment, Outcome, Step, in_arrays
 
 GRAPHS = 4
 """Shapes of batches whose graphs are kept: an epoch has two, full batches and a last one."""
@@ -20,10 +18,11 @@ Key = tuple[Any, ...]
 
 @dataclass
 class _Captured:
-    """A graph and the arrays that it reads a batch from."""
+    """A graph, and the places that it reads a batch and its moment from."""
 
-    x: Array
-    target: Array
+    places: Places
+    feed: Feed
+    moment: Moment
     graph: Graph | None = None
     version: int = -1
     """The arena's, of the plans that the graph's addresses are from."""
@@ -55,23 +54,20 @@ class Steps:
         """How many steps were launched as a graph."""
         if mode is True and self._launcher is None:
             self._refuse(f"device {self._ops.name!r} has no graphs")
-        if self._launcher is not None:
-            self._moment = MomentInMemory(self._ops, step.optimizer)
-            if step.measure_change:
-                self._refuse("train.epsilon compares the weights before and after each step")
+        if self._launcher is not None and step.measure_change:
+            self._refuse("train.epsilon compares the weights before and after each step")
 
     @property
     def captures(self) -> bool:
         """Whether steps become graphs, as far as is known."""
         return self._launcher is not None
 
-    def run(self, images: Any, target: Any, moment: Moment) -> None:
-        """The step on a batch of the host; `moment` in numbers."""
+    def run(self, feed: Feed, moment: Moment) -> None:
+        """The step on a batch; `moment` in numbers."""
         optimizer = self._step.optimizer
         done = optimizer.iterations + 1
-        images, target = np.ascontiguousarray(images), np.ascontiguousarray(target)
-        if not self._replay(images, target, moment):
-            self._run(images, target, moment)
+        if not self._replay(feed, moment):
+            self._run(feed, moment)
         # A graph's step leaves the host's counters alone, capturing it does not.
         optimizer.iterations = done
 
@@ -79,35 +75,36 @@ class Steps:
         """What the host must know of the last step; waits for the device."""
         return self._step.outcome()
 
-    def _run(self, images: Any, target: Any, moment: Moment) -> None:
-        x, labels = self._ops.asarray(images), self._ops.asarray(target)
-        with self._arena.step(_plan(images)):
-            self._step.run(x, labels, moment)
+    def _run(self, feed: Feed, moment: Moment) -> None:
+        arrays = tuple(self._ops.asarray(a) for a in feed.arrays)
+        with self._arena.step(feed.key("training")):
+            self._work(Feed(arrays, feed.make), moment)
         if self._arena.stable:
-            self._settled[_key(images, target)] = self._arena.version
+            self._settled[_key(feed)] = self._arena.version
 
-    def _replay(self, images: Any, target: Any, moment: Moment) -> bool:
+    def _work(self, feed: Feed, moment: Moment) -> None:
+        """The whole step, from a feed of the device's arrays."""
+        x, target = feed.make(*feed.arrays)
+        self._step.run(x, target, moment)
+
+    def _replay(self, feed: Feed, moment: Moment) -> bool:
         """Do the step as a graph, where there is one or can be."""
         if self._launcher is None or self._watched():
             return False
-        captured = self._graph(self._launcher, images, target)
+        captured = self._graph(self._launcher, feed, moment)
         if captured is None or captured.graph is None:
             return False
-        memory = self._ops.memory
-        memory.write(captured.x, images)
-        memory.write(captured.target, target)
-        self._moment.write(moment)
+        captured.places.write((*feed.arrays, *in_arrays(moment, self._step.optimizer)))
         captured.graph.launch()
         self.replays += 1
         return True
 
-    def _graph(self, launcher: Launcher, images: Any, target: Any) -> _Captured | None:
+    def _graph(self, launcher: Launcher, feed: Feed, moment: Moment) -> _Captured | None:
         """What is captured for batches like this, and still holds; or is now."""
-        key, arena, ops = _key(images, target), self._arena, self._ops
+        key, arena = _key(feed), self._arena
         captured = self._captured.pop(key, None)
         if captured is None:
-            x, labels = (ops.zeros(a.shape, a.dtype.name) for a in (images, target))
-            captured = _Captured(x, labels)
+            captured = self._placed(feed, moment)
         self._captured[key] = captured  # the last used is the last to go
         while len(self._captured) > GRAPHS:
             del self._captured[next(iter(self._captured))]
@@ -118,10 +115,8 @@ class Steps:
             return None
         iterations = self._step.optimizer.iterations
         try:
-            with arena.step(_plan(images)):
-                graph = launcher.capture(
-                    lambda: self._step.run(captured.x, captured.target, self._moment.arrays)
-                )
+            with arena.step(feed.key("training")):
+                graph = launcher.capture(lambda: self._work(captured.feed, captured.moment))
         except CaptureError as error:
             self._refuse(str(error))
             return None
@@ -132,6 +127,12 @@ class Steps:
             return None
         captured.graph, captured.version = graph, arena.version
         return captured
+
+    def _placed(self, feed: Feed, moment: Moment) -> _Captured:
+        places = Places(self._ops, (*feed.arrays, *in_arrays(moment, self._step.optimizer)))
+        count = len(feed.arrays)
+        arrays = places.arrays
+        return _Captured(places, Feed(arrays[:count], feed.make), Moment(*arrays[count:]))
 
     def _watched(self) -> bool:
         """Whether methods of the model are replaced on it: they run in an eager step alone."""
@@ -145,10 +146,5 @@ class Steps:
         self._captured.clear()
 
 
-def _plan(images: Any) -> Key:
-    """What the arena knows the steps on such batches by."""
-    return ("training", images.shape)
-
-
-def _key(images: Any, target: Any) -> Key:
-    return images.shape, images.dtype, target.shape, target.dtype
+def _key(feed: Feed) -> Key:
+    return feed.make, feed.key("training")

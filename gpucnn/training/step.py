@@ -28,35 +28,12 @@ class Moment(NamedTuple):
     """Of the average, if there is one."""
 
 
-class MomentInMemory:
-    """A moment in device memory, written by one copy a step."""
-
-    _COUNTER, _RATES, _DECAY, _SIZE = 0, 8, 40, 64
-
-    def __init__(self, ops: Ops, optimizer: Optimizer):
-        self._ops, self._optimizer = ops, optimizer
-        self._memory = ops.zeros((self._SIZE,), "uint8")
-        self._host = np.zeros(self._SIZE, np.uint8)
-        self.arrays = Moment(*self._views(self._memory))
-
-    def write(self, moment: Moment) -> None:
-        """Put the numbers of `moment`, of the optimizer's next step, where `arrays` are."""
-        rates = self._optimizer.rates(moment.lr)
-        decay = ema_rates(0.0 if moment.decay is None else moment.decay)
-        values = (moment.counter, rates, decay)
-        for view, value in zip(self._views(self._host), values, strict=True):
-            view[...] = value
-        self._ops.memory.write(self._memory, self._host)
-
-    def _views(self, memory: Any) -> tuple[Any, Any, Any]:
-        dtype = self._optimizer.values.dtype
-        count = len(self._optimizer.rates(0.0))
-
-        def view(start: int, count: int) -> Any:
-            return memory[start : start + count * dtype.itemsize].view(dtype)
-
-        counter = memory[self._COUNTER : self._COUNTER + 4].view("uint32").reshape(())
-        return counter, view(self._RATES, count), view(self._DECAY, 2)
+def in_arrays(moment: Moment, optimizer: Optimizer) -> tuple[Any, ...]:
+    """The numbers of `moment`, of the optimizer's next step, as a device takes them from memory."""
+    dtype = optimizer.values.dtype
+    rates = optimizer.rates(moment.lr)
+    decay = ema_rates(0.0 if moment.decay is None else moment.decay)
+    return np.asarray(moment.counter, np.uint32), np.asarray(rates, dtype), np.asarray(decay, dtype)
 
 
 class Outcome(NamedTuple):

@@ -1,7 +1,6 @@
 """The training loop: steps, epochs, stop reasons, and the state that a checkpoint saves."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,26 +16,15 @@ from gpucnn.training.averaging import WeightAverage
 from gpucnn.training.callbacks import Callback, Record
 from gpucnn.training.checkpoint import Checkpoint, Tensors, check_tensors, write_tensors
 from gpucnn.training.diagnosis import batch_name, find_non_finite
-from gpucnn.training.evaluation import Batch, Batches, Evaluation, evaluate, summed, target_of
+from gpucnn.training.evaluation import Evaluation, evaluate, summed
+from gpucnn.training.feed import Batch, Batches, FedBatch, feed_of
 from gpucnn.training.graph import Steps
 from gpucnn.training.interruption import Interrupted
 from gpucnn.training.progress import Best, Clock, Progress
+from gpucnn.training.settings import Settings
 from gpucnn.training.step import Moment, Step
 
-
-@dataclass(frozen=True)
-class Settings:
-    """When to stop and what to do beside the plain step. None turns a rule off."""
-
-    epochs: int
-    max_iterations: int | None = None
-    epsilon: float | None = None
-    """Stop once every |change of a weight or bias| in one update is below this."""
-    clip_norm: float | None = None
-    ema: float | None = None
-    log_every: int = 50
-    cuda_graph: bool | str = "auto"
-    """Whether steps are launched as CUDA graphs: "auto" where the device and the run allow it."""
+__all__ = ["Settings", "Trainer"]
 
 
 class Trainer:
@@ -171,13 +159,11 @@ class Trainer:
             self._close_epoch()
         return p.stop or "epochs"
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: Batch | FedBatch) -> None:
         p, settings, n = self.progress, self.settings, len(batch.labels)
-        shape = (n, *self.model.output_shape)
-        target = target_of(self.loss, batch.labels, shape, self.model.dtype)
-        average = self.average
-        decay = None if average is None else average.decay(p.iteration + 1)
-        self.steps.run(batch.images, target, Moment(p.iteration, self._lr(p.iteration), decay))
+        decay = None if self.average is None else self.average.decay(p.iteration + 1)
+        moment = Moment(p.iteration, self._lr(p.iteration), decay)
+        self.steps.run(feed_of(batch, self.loss, self.model), moment)
         outcome = self.steps.outcome()
         loss = summed(self.loss, outcome.loss, n)
         if not outcome.finite:
@@ -196,11 +182,12 @@ class Trainer:
             self._call("on_log", self._record("log", p.log_loss / p.log_images, rate))
             p.log_loss, p.log_images, self.clock.log = 0.0, 0, 0.0
 
-    def _non_finite(self, batch: Batch, loss: float) -> str:
+    def _non_finite(self, batch: Batch | FedBatch, loss: float) -> str:
         """What became NaN or Inf, and where, by running the forward pass again."""
         p = self.progress
         self.model.set_step(p.iteration)
-        place = find_non_finite(self.model, self.ops, self.ops.asarray(batch.images), train=True)
+        x, _ = feed_of(batch, self.loss, self.model).batch(self.ops)
+        place = find_non_finite(self.model, self.ops, x, train=True)
         return (
             f"training met NaN or Inf at step {p.iteration + 1}, epoch {p.epoch + 1},"
             f" {batch_name(p.batch, batch.indices)}, loss {loss / len(batch.labels):g}: {place};"

@@ -43,16 +43,18 @@ def same(a: list[Batch], b: list[Batch]) -> bool:
 
 
 class Fail(Transform):
-    """Raises in the nth call."""
+    """Raises in the nth draw."""
+
+    method = "flip_images"
 
     def __init__(self, nth: int, error: BaseException):
         self.left, self.error = nth, error
 
-    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, n: int, image_shape: object, rng: np.random.Generator) -> np.ndarray:
         if self.left == 0:
             raise self.error
         self.left -= 1
-        return images
+        return np.zeros(n, np.uint8)
 
 
 @pytest.mark.parametrize("prefetch", [0, 1, 2, 50])
@@ -181,11 +183,13 @@ def test_no_more_is_prepared_than_asked_for() -> None:
     gate = threading.Event()
 
     class Count(Transform):
-        def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        method = "flip_images"
+
+        def draw(self, n: int, image_shape: object, rng: np.random.Generator) -> np.ndarray:
             calls.append(1)
             if len(calls) == 3:
                 gate.set()
-            return images
+            return np.zeros(n, np.uint8)
 
     batches = loader(augment=[Count()], prefetch=2).epoch(0)
     next(batches)

@@ -14,8 +14,8 @@ from gpucnn.data import (
     Rotation,
     Transform,
 )
-from gpucnn.data.transforms import rotate
 from gpucnn.errors import ConfigError
+from gpucnn.images import rotate_images
 
 N, C, H, W = 40, 2, 6, 5
 ALL = [RandomShift(2), RandomCrop(3), HorizontalFlip(0.5), Cutout(3), Rotation(30)]
@@ -113,6 +113,10 @@ def test_cutout_blackens_one_square(size: int) -> None:
         np.testing.assert_array_equal(y, np.where(hole, 0, x))
         corners.add((int(rows[0]), int(columns[0])))
     assert len(corners) > 5
+
+
+def rotate(x: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    return rotate_images(x, np.stack([np.cos(angles), np.sin(angles)], axis=1))
 
 
 def test_rotation_by_zero_and_right_angles_is_exact() -> None:

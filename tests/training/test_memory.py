@@ -11,6 +11,7 @@ import pytest
 from gpucnn.ops import get_ops
 from gpucnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from gpucnn.training.evaluation import evaluate
+from gpucnn.training.feed import feed_of
 from gpucnn.training.trainer import Trainer
 from tests.training.helpers import conv_model, problem, trainer
 from tests.training.networks import NETWORKS, images, network
@@ -126,7 +127,7 @@ def test_full_and_short_batches_and_evaluation_share_one_block() -> None:
     )
     t.fit()
     version, size = t.arena.version, t.arena.size
-    full = t.arena.plan(("training", (32, 1, 28, 28)))
+    full = t.arena.plan(feed_of(next(batches.epoch(0)), t.loss, t.model).key("training"))
     assert full is not None
     assert full.size == size
     t.settings = type(t.settings)(epochs=3)

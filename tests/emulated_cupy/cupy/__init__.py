@@ -13,6 +13,7 @@ import numpy as np
 from cupy import cuda
 from cupy._array import ndarray
 from cupy._raw import RawModule
+from cupy._streams import submit
 
 __all__ = [
     "RawModule", "asarray", "cuda", "empty", "from_dlpack", "get_default_memory_pool", "ndarray",
@@ -28,14 +29,19 @@ def empty(shape: Any, dtype: Any) -> ndarray:
 
 
 def zeros(shape: Any, dtype: Any) -> ndarray:
-    return ndarray(np.zeros(shape, dtype))
+    a = empty(shape, dtype)
+    a.fill(0)
+    return a
 
 
 def asarray(a: Any, dtype: Any = None, order: str | None = None) -> ndarray:
     if not isinstance(a, ndarray):
-        return ndarray(np.array(a, dtype, order=order or "K"))
+        host = np.array(a, dtype, order=order or "K")
+        there = ndarray(np.empty_like(host))
+        submit(np.copyto, (there.host, host))
+        return there
     host = np.asarray(a.host, dtype, order)
-    return a if host is a.host else ndarray(host)
+    return a if host is a.host else ndarray(np.asarray(a._done, dtype, order))
 
 
 def from_dlpack(a: Any) -> ndarray:
@@ -43,7 +49,7 @@ def from_dlpack(a: Any) -> ndarray:
 
 
 def resize(a: ndarray, shape: Any) -> ndarray:
-    return ndarray(np.resize(a.host, shape))
+    return ndarray(np.resize(a._done, shape))
 
 
 def get_default_memory_pool() -> Any:

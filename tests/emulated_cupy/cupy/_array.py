@@ -1,11 +1,13 @@
 """Arrays that NumPy does not take for its own."""
 
+import ctypes
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from cupy import cuda
+from cupy._streams import Stream, get_current_stream, submit
 
 
 class ndarray:
@@ -45,14 +47,13 @@ class ndarray:
         return ndarray(self.host.T)
 
     def get(self) -> np.ndarray:
-        cuda._wait()
-        return self.host.copy(order="C")
+        return self._done.copy(order="C")
 
     def copy(self) -> "ndarray":
-        return ndarray(self.host.copy())
+        return ndarray(self._done.copy())
 
     def astype(self, dtype: Any) -> "ndarray":
-        return ndarray(self.host.astype(dtype))
+        return ndarray(self._done.astype(dtype))
 
     def reshape(self, *shape: Any) -> "ndarray":
         return ndarray(self.host.reshape(*shape))
@@ -61,48 +62,73 @@ class ndarray:
         return ndarray(self.host.view(dtype))
 
     def fill(self, value: Any) -> None:
-        self.host.fill(value)
+        submit(np.copyto, (self.host, value))
 
     def __getitem__(self, index: Any) -> "ndarray":
         return ndarray(np.asarray(self.host[index]))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if cuda.captured is None:
-            self.host[index] = _host(value)
-        else:
-            cuda.captured.add(np.copyto, (self.host[index], _host(value)))
+        submit(np.copyto, (self.host[index], _host(value)))
 
-    def set(self, arr: np.ndarray, stream: Any = None) -> None:
-        cuda._wait()
+    def set(self, arr: np.ndarray, stream: Stream | None = None) -> None:
+        """Another stream than the current one copies from pinned memory, when it comes to it."""
         assert arr.flags.c_contiguous
         assert (arr.shape, arr.dtype) == (self.shape, self.dtype)
-        self.host[...] = arr
+        if stream is None:
+            get_current_stream()._not_captured()
+            submit(np.copyto, (self.host, arr.copy()))
+        else:
+            source, target = _Kept(arr), _Kept(self.host)
+            assert isinstance(source.owner(), ctypes.Array), "memory that is not pinned"
+            submit(lambda: np.copyto(target.array(), source.array()), stream=stream)
+
+    @property
+    def _done(self) -> np.ndarray:
+        """What lies there when the current stream has done its work."""
+        get_current_stream().synchronize()
+        return self.host
 
     def __len__(self) -> int:
         return len(self.host)
 
     def __float__(self) -> float:
-        return float(self.host)
+        return float(self._done)
 
     def __int__(self) -> int:
-        return int(self.host)
+        return int(self._done)
 
     def __bool__(self) -> bool:
-        return bool(self.host)
+        return bool(self._done)
 
     def __abs__(self) -> "ndarray":
-        return ndarray(abs(self.host))
+        return ndarray(abs(self._done))
 
     def __mul__(self, other: Any) -> "ndarray":
-        return ndarray(self.host * _host(other))
+        return ndarray(self._done * _host(other))
 
     def __iadd__(self, other: Any) -> "ndarray":
-        self.host += _host(other)
+        submit(np.add, (self.host, _host(other), self.host))
         return self
 
     def __isub__(self, other: Any) -> "ndarray":
-        self.host -= _host(other)
+        submit(np.subtract, (self.host, _host(other), self.host))
         return self
+
+
+class _Kept:
+    """The place of an array that somebody else must keep until a stream comes to it."""
+
+    def __init__(self, a: np.ndarray) -> None:
+        self._shape, self._dtype, self._address = a.shape, a.dtype, a.ctypes.data
+        self._nbytes, owner = a.nbytes, a
+        while isinstance(owner, np.ndarray) and owner.base is not None:
+            owner = owner.base
+        self.owner = weakref.ref(owner)
+
+    def array(self) -> np.ndarray:
+        assert self.owner() is not None, "a stream comes to memory that was given back before"
+        memory: Any = (ctypes.c_ubyte * self._nbytes).from_address(self._address)
+        return np.ndarray(self._shape, self._dtype, memory)
 
 
 def _host(value: Any) -> Any:

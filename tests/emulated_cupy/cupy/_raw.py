@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from cupy import cuda
 from cupy._array import ndarray
+from cupy._streams import submit
 from gpucnn.runtime.emulator import EmulatorLauncher
 from gpucnn.runtime.launch import Kernel
 
@@ -37,11 +37,7 @@ class RawKernel:
         assert type(grid) is type(block) is tuple
         assert shared_mem <= self.max_dynamic_shared_size_bytes
         given = [self._unpacked(*pair) for pair in zip(self._kernel.parameters, args, strict=True)]
-        launch = partial(self._launch, grid, block, shared_mem)
-        if cuda.captured is None:
-            launch(*given)
-        else:
-            cuda.captured.add(launch, given)
+        submit(partial(self._launch, grid, block, shared_mem), given)
 
     def _launch(self, grid: Any, block: Any, shared_mem: int, *given: Any) -> None:
         self._launcher.launch(self._kernel, grid, block, given, shared_bytes=shared_mem)
@@ -56,6 +52,6 @@ class RawKernel:
         if dtype is None:
             assert isinstance(a, np.ndarray), type(a)
             assert a.size == 1
-            return a
+            return a.copy()
         assert isinstance(a, np.generic), type(a)
         return np.frombuffer(a.tobytes(), dtype)[0]

@@ -1,15 +1,20 @@
 """Devices, events and errors of the CuPy without a GPU."""
 
 import ctypes
-import time
 from types import SimpleNamespace
 from typing import Any
 
-from gpucnn.runtime.memory import Recording
+from cupy._streams import (
+    CUDARuntimeError,
+    Event,
+    Graph,
+    Stream,
+    get_current_stream,
+    submit,
+    synchronize,
+)
 
-
-class CUDARuntimeError(RuntimeError):
-    status = 1
+__all__ = ["Event", "Graph", "Stream", "get_current_stream"]
 
 
 class CUDADriverError(RuntimeError):
@@ -43,7 +48,7 @@ class Device:
         """Device 0 stays."""
 
     def synchronize(self) -> None:
-        _wait()
+        synchronize()
 
 
 class UnownedMemory:
@@ -59,7 +64,7 @@ class MemoryPointer:
         self.mem = mem
 
     def memset_async(self, value: int, size: int) -> None:
-        ctypes.memset(self.mem.bytes, value, size)
+        submit(ctypes.memset, (self.mem.bytes, value, size))
 
 
 def alloc(size: int) -> MemoryPointer:
@@ -68,56 +73,9 @@ def alloc(size: int) -> MemoryPointer:
     return MemoryPointer(UnownedMemory(ctypes.addressof(buffer), size, buffer, 0), 0)
 
 
-class Graph:
-    """What was captured: work on the host's memory, by address."""
-
-    def __init__(self, recording: Any) -> None:
-        self._recording = recording
-
-    def launch(self, stream: Any = None) -> None:
-        assert captured is None, "a graph is launched while another is captured"
-        self._recording.launch()
-
-
-captured: Any = None
-"""Where work goes instead of being done, while a stream is captured."""
-
-
-class Stream:
-    def __init__(self, *, non_blocking: bool = False) -> None:
-        assert non_blocking, "what else is under way would wait for a blocking stream"
-
-    def __enter__(self) -> "Stream":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert captured is None, "the capture has not ended"
-
-    def begin_capture(self, mode: int | None = None) -> None:
-        global captured
-        captured = Recording()
-
-    def end_capture(self) -> Graph:
-        global captured
-        graph, captured = Graph(captured), None
-        return graph
-
-
-def _wait() -> None:
-    """As CUDA refuses to wait for a stream that is captured."""
-    if captured is not None:
-        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
-
-
-class Event:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def record(self) -> None:
-        self.seconds = time.perf_counter()
-
-    def synchronize(self) -> None:
-        """Nothing is under way."""
+def alloc_pinned_memory(size: int) -> Any:
+    """Of the host's memory; what reads it after it is gone has been overtaken."""
+    return (ctypes.c_ubyte * size).from_buffer(bytearray(size))
 
 
 def get_elapsed_time(begin: Event, end: Event) -> float:

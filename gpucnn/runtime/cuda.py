@@ -64,7 +64,9 @@ class CudaLauncher(Launcher):
                 f"device {self.name!r} is not available: {error}; or use --device cpu"
             ) from error
         self.xp = _Arrays(self._cupy, self.device, self.name)
-        self.memory = CudaMemory(self._cupy, self.xp, self.device.id)
+        self.memory = CudaMemory(
+            self._cupy, self.xp, self.device.id, partial(self.reported, "copying a step's outcome")
+        )
         self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._functions: dict[Kernel, Any] = {}
 

@@ -6,6 +6,7 @@ place may be used again once the token has died.
 
 import ctypes
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from typing import Any, Protocol
 
@@ -32,6 +33,12 @@ class Memory(Protocol):
 
     def write(self, target: Any, host: Any) -> None:
         """Overwrite `target` with a NumPy array of its shape, dtype and layout."""
+
+    def fetch(self, source: Any) -> Callable[[], Any]:
+        """Copy a C-contiguous array to the host once the work launched so far is done.
+
+        The host goes on; what is returned waits for the copy and gives it, as a NumPy array.
+        """
 
 
 class Recording:
@@ -97,6 +104,10 @@ class HostMemory:
     def write(self, target: Any, host: Any) -> None:
         np.copyto(target, host)
 
+    def fetch(self, source: Any) -> Callable[[], Any]:
+        copy = source.copy()
+        return lambda: copy
+
 
 class _Token:
     """What the arrays at one place of a CUDA block hold, and through it the block."""
@@ -108,10 +119,19 @@ class _Token:
 
 
 class CudaMemory:
-    """Memory of one CUDA device, through CuPy; `xp` allocates it and reports what goes wrong."""
+    """Memory of one CUDA device, through CuPy; `xp` allocates it and reports what goes wrong.
 
-    def __init__(self, cupy: Any, xp: Any, device: int) -> None:
-        self._cupy, self._xp, self._device = cupy, xp, device
+    `reported` does so for copies whose end somebody waits for.
+    """
+
+    def __init__(
+        self,
+        cupy: Any,
+        xp: Any,
+        device: int,
+        reported: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._cupy, self._xp, self._device, self._reported = cupy, xp, device, reported
 
     def block(self, size: int) -> Any:
         return self._xp.empty((size,), "uint8")
@@ -133,3 +153,19 @@ class CudaMemory:
 
     def write(self, target: Any, host: Any) -> None:
         target.set(host)
+
+    def fetch(self, source: Any) -> Callable[[], Any]:
+        # The host does not wait for a copy into pinned memory.
+        pinned = self._cupy.cuda.alloc_pinned_memory(source.nbytes)
+        host: Any = np.ndarray(source.shape, source.dtype, pinned)
+        copied = self._cupy.cuda.Event(disable_timing=True)
+        with self._reported():
+            source.get(out=host, blocking=False)
+            copied.record()
+
+        def result() -> Any:
+            with self._reported():
+                copied.synchronize()
+            return host
+
+        return result

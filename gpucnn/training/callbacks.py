@@ -26,6 +26,8 @@ class Callback:
     """
 
     name: str | None = None
+    counts_only = False
+    """Whether `on_step` looks at the progress alone. For any other, the device is never ahead."""
 
     def on_start(self, trainer: "Trainer") -> None:
         """Before the first step, of a resumed run too."""

@@ -19,7 +19,8 @@ def batch_name(number: int, indices: Any) -> str:
 def find_non_finite(model: Layer, ops: Ops, x: Array, *, train: bool) -> str:
     """Say where x or the first layer's output that is not finite lies, else which gradient.
 
-    Runs the forward pass again, so in training the layers must still be at the same step.
+    Runs the forward pass again, so in training the layers must still be at the same step, and the
+    gradients those of x.
     """
     if not _finite(ops, x):
         return "the input batch itself is not finite: check the data and its normalization"

@@ -40,6 +40,8 @@ class PlainLines(Callback):
 class ProgressBar(PlainLines):
     """A bar over the run's iterations, with the latest figures; epochs scroll by above it."""
 
+    counts_only = True
+
     def __init__(self, console: Console):
         super().__init__(console)
         self._bar = Progress(

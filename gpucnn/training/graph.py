@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpucnn.errors import CaptureError, ConfigError
 from gpucnn.runtime.arena import Arena
@@ -26,6 +26,15 @@ class _Captured:
     graph: Graph | None = None
     version: int = -1
     """The arena's, of the plans that the graph's addresses are from."""
+
+
+class Launched(NamedTuple):
+    """A step that the device has been given."""
+
+    outcome: Callable[[], Outcome]
+    """What the host must know of it; waits for the device."""
+    as_graph: bool
+    """Whether it was launched whole, so that the host can be ahead of it."""
 
 
 class Steps:
@@ -62,18 +71,20 @@ class Steps:
         """Whether steps become graphs, as far as is known."""
         return self._launcher is not None
 
-    def run(self, feed: Feed, moment: Moment) -> None:
+    def begin(self) -> None:
+        """Before the first step of a run."""
+        self._step.begin()
+
+    def run(self, feed: Feed, moment: Moment) -> Launched:
         """The step on a batch; `moment` in numbers."""
         optimizer = self._step.optimizer
         done = optimizer.iterations + 1
-        if not self._replay(feed, moment):
+        replayed = self._replay(feed, moment)
+        if not replayed:
             self._run(feed, moment)
         # A graph's step leaves the host's counters alone, capturing it does not.
         optimizer.iterations = done
-
-    def outcome(self) -> Outcome:
-        """What the host must know of the last step; waits for the device."""
-        return self._step.outcome()
+        return Launched(self._step.outcome(), replayed)
 
     def _run(self, feed: Feed, moment: Moment) -> None:
         arrays = tuple(self._ops.asarray(a) for a in feed.arrays)

@@ -1,7 +1,7 @@
 """Batches of the host that are copied to the device while it works on those before them."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any, NamedTuple, Protocol
 
 from gpucnn.ops.base import Ops
@@ -37,7 +37,7 @@ def staged(batches: Prepared, ops: Ops) -> Batches:
 
 
 class StagedBatches:
-    """A loader's batches with their images on the device, until the next one is asked for.
+    """A loader's batches with their images on the device, until the next but one is asked for.
 
     As soon as a batch is prepared its copy begins, in the thread that prepared it.
     """
@@ -53,14 +53,18 @@ class StagedBatches:
 
         Leaving the loop early ends what is under way.
         """
-        # Those prepared ahead, and the one in use.
-        slots = self._batches.prefetch + 1
+        # Those prepared ahead, the one in use, and that of the step before, if it is asked about.
+        slots = self._batches.prefetch + 2
         with closing(Staging(self._launcher, slots=slots, size=self._batches.batch_bytes)) as ring:
 
             def finish(batch: Batch) -> StagedBatch:
                 return StagedBatch(ring.put(batch.images), batch.labels, batch.indices)
 
-            with closing(self._batches.finished(finish, epoch, start)) as batches:
+            prepared = self._batches.finished(finish, epoch, start)
+            with closing(prepared) as batches, ExitStack() as before:
                 for batch in batches:
-                    with ring.taken(batch.images) as images:
+                    with ExitStack() as this:
+                        images = this.enter_context(ring.taken(batch.images))
                         yield batch._replace(images=images)
+                        before.close()
+                        before.push(this.pop_all())

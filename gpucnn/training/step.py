@@ -5,6 +5,7 @@ an Outcome: both may lie in device memory, so that the launches of all steps can
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ class Outcome(NamedTuple):
     loss: float
     """As the loss reduces it."""
     finite: bool
-    """Whether loss and gradients are; where they are not, the update was left out."""
+    """Whether loss and gradients are, of this step and all before it; else it has no update."""
     change: float
     """The largest |change| of a weight; NaN where nobody asked for it."""
 
@@ -67,26 +68,41 @@ class Step:
         self._outcome = ops.zeros((3, dtype.itemsize), "uint8")
         self._loss, self._change = (self._outcome[i].view(dtype).reshape(()) for i in (0, 1))
         self._finite = self._outcome[2, :1].view("bool").reshape(())
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget that an earlier run was not finite."""
+        self._finite.fill(True)
 
     def run(self, x: Array, target: Array, moment: Moment) -> None:
         """The whole step on a batch. No array made in here outlives it."""
         ops, optimizer, copy = self.ops, self.optimizer, self.ops.memory.copy
-        self.model.set_step(moment.counter)
-        loss, dy = self.loss(ops, self.model.forward(x, train=True), target)
-        self.model.backward(dy)
-        finite = ops.all_finite(optimizer.grads, also=loss)
+        loss = self.gradients(x, target, moment.counter)
+        # Once a step was not finite none is: the host may learn of it a step later.
+        finite = ops.all_finite(optimizer.grads, also=loss, before=self._finite)
         copy(self._loss, loss)
         copy(self._finite, finite)
         if self.clip_norm is not None:
             ops.clip_by_global_norm(optimizer.grads, max_norm=self.clip_norm)
         self._update(moment, finite)
 
-    def outcome(self) -> Outcome:
-        """Of the last run; waits for the device."""
-        host = self.ops.to_numpy(self._outcome)
-        dtype = self.optimizer.values.dtype
-        loss, change = (float(host[i].view(dtype)[0]) for i in (0, 1))
-        return Outcome(loss, bool(host[2, 0]), change if self.measure_change else math.nan)
+    def gradients(self, x: Array, target: Array, counter: int | Array) -> Array:
+        """The loss of a batch, 0-d; its gradients are the parameters' from now on."""
+        self.model.set_step(counter)
+        loss, dy = self.loss(self.ops, self.model.forward(x, train=True), target)
+        self.model.backward(dy)
+        return loss
+
+    def outcome(self) -> Callable[[], Outcome]:
+        """Of the last run, whatever runs come before it is called; it then waits for the device."""
+        fetched, dtype = self.ops.memory.fetch(self._outcome), self.optimizer.values.dtype
+
+        def read() -> Outcome:
+            host = fetched()
+            loss, change = (float(host[i].view(dtype)[0]) for i in (0, 1))
+            return Outcome(loss, bool(host[2, 0]), change if self.measure_change else math.nan)
+
+        return read
 
     @implements("A21", "S0:6")
     def _update(self, moment: Moment, finite: Array) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
 from gpucnn.layers.base import Layer
 from gpucnn.losses import Loss
-from gpucnn.ops.base import Array, Ops
+from gpucnn.ops.base import Ops
 from gpucnn.optimizers import Optimizer
 from gpucnn.runtime.arena import Arena
 from gpucnn.schedules import Schedule
 from gpucnn.training.averaging import WeightAverage
 from gpucnn.training.callbacks import Callback, Record
-from gpucnn.training.checkpoint import Checkpoint, Tensors, check_tensors, write_tensors
+from gpucnn.training.checkpoint import Checkpoint, Tensors
 from gpucnn.training.diagnosis import batch_name, find_non_finite
 from gpucnn.training.evaluation import Evaluation, evaluate, summed
 from gpucnn.training.feed import Batch, Batches, FedBatch, feed_of
@@ -22,7 +22,9 @@ from gpucnn.training.graph import Steps
 from gpucnn.training.interruption import Interrupted
 from gpucnn.training.progress import Best, Clock, Progress
 from gpucnn.training.settings import Settings
-from gpucnn.training.step import Moment, Step
+from gpucnn.training.state import State
+from gpucnn.training.step import Moment, Outcome, Step
+from gpucnn.training.under_way import UnderWay
 
 __all__ = ["Settings", "Trainer"]
 
@@ -60,11 +62,13 @@ class Trainer:
         self.average: WeightAverage | None = None
         if settings.ema is not None:
             self.average = WeightAverage(model, optimizer.values, settings.ema)
-        step = Step(
+        self._work = Step(
             model, loss, optimizer, self.average, ops,
             clip_norm=settings.clip_norm, measure_change=settings.epsilon is not None,
         )  # fmt: skip
-        self.steps = Steps(step, self.arena, mode=settings.cuda_graph, say=say)
+        self.steps = Steps(self._work, self.arena, mode=settings.cuda_graph, say=say)
+        self._under_way = UnderWay(self._take_in)
+        self._state = State(model, optimizer, self.average, ops)
         self.total_iterations = settings.epochs * len(batches)
         if settings.max_iterations is not None:
             self.total_iterations = min(self.total_iterations, settings.max_iterations)
@@ -77,6 +81,7 @@ class Trainer:
         """
         reason = "error"
         self.clock.start()
+        self.steps.begin()
         self._call("on_start")
         try:
             reason = self._run()
@@ -86,20 +91,21 @@ class Trainer:
             reason = "non_finite"
             raise
         finally:
+            self._under_way.forget()
             self.clock.lap()
             self._call("on_stop", reason)
         return reason
 
     def request_stop(self, reason: str) -> None:
-        """Stop after this step, or hook, and close the epoch under way; the first reason stands."""
+        """Stop after this step, or hook, and close the epoch under way; the first reason stands.
+
+        A step that has been launched already is finished.
+        """
         self.progress.stop = self.progress.stop or reason
 
     def snapshot(self) -> tuple[Tensors, dict[str, Any], dict[str, float]]:
         """Tensors, counters and times for a checkpoint; NonFiniteError where a tensor is not."""
-        tensors = {k: self.ops.to_numpy(a) for k, a in self._live().items()}
-        if self.average is not None:
-            with self.average.applied():
-                tensors |= {k: self.ops.to_numpy(a).copy() for k, a in self.average.views.items()}
+        tensors = self._state.read()
         for name, tensor in tensors.items():
             if not np.isfinite(tensor).all():
                 raise NonFiniteError(
@@ -131,21 +137,12 @@ class Trainer:
                 f"train.epochs {self.settings.epochs} is less than the {done} that the checkpoint"
                 " has begun: raise it"
             )
-        live, ema = self._live(), self.average.views if self.average is not None else {}
-        check_tensors(live | ema, checkpoint.tensors)
+        self._state.check(checkpoint.tensors)
         for name, callback in named.items():
             callback.load_state(states[name])
-        if self.average is not None:
-            # Written through the model's own weights, which come next.
-            write_tensors(ema, checkpoint.tensors, self.ops)
-            self.average.capture()
-        write_tensors(live, checkpoint.tensors, self.ops)
+        self._state.write(checkpoint.tensors)
         self.progress, self.clock = progress, clock
         self.optimizer.iterations = progress.iteration
-
-    def _live(self) -> dict[str, Array]:
-        model = {f"model.{key}": a for key, a in self.model.state().items()}
-        return model | {f"optimizer.{key}": a for key, a in self.optimizer.state().items()}
 
     def _run(self) -> str:
         p = self.progress
@@ -153,18 +150,37 @@ class Trainer:
             if p.stop is None:
                 for batch in self.batches.epoch(p.epoch, start=p.batch):
                     self._step(batch)
-                    self._check()
+                    self._check_interruption()
                     if p.stop is not None:
                         break
+            self._under_way.finish()
             self._close_epoch()
         return p.stop or "epochs"
 
     def _step(self, batch: Batch | FedBatch) -> None:
+        """Give the device its next step; finish all before it, and it where nobody is ahead."""
+        iteration = self.progress.iteration + len(self._under_way)
+        decay = None if self.average is None else self.average.decay(iteration + 1)
+        moment = Moment(iteration, self._lr(iteration), decay)
+        launched = self.steps.run(feed_of(batch, self.loss, self.model), moment)
+        self._under_way.add(batch, launched.outcome)
+        self._under_way.finish(but=int(launched.as_graph and self._may_go_ahead(iteration + 1)))
+
+    def _may_go_ahead(self, done: int) -> bool:
+        """Whether nobody is to see the state after `done` updates before the next one begins."""
+        if done % self.settings.log_every == 0 or done == self.settings.max_iterations:
+            return False
+        return all(c.counts_only or type(c).on_step is Callback.on_step for c in self.callbacks)
+
+    def _check_interruption(self) -> None:
+        try:
+            self._check()
+        except Interrupted:
+            self._under_way.finish()
+            raise
+
+    def _take_in(self, batch: Batch | FedBatch, outcome: Outcome) -> None:
         p, settings, n = self.progress, self.settings, len(batch.labels)
-        decay = None if self.average is None else self.average.decay(p.iteration + 1)
-        moment = Moment(p.iteration, self._lr(p.iteration), decay)
-        self.steps.run(feed_of(batch, self.loss, self.model), moment)
-        outcome = self.steps.outcome()
         loss = summed(self.loss, outcome.loss, n)
         if not outcome.finite:
             raise NonFiniteError(self._non_finite(batch, loss))
@@ -183,10 +199,10 @@ class Trainer:
             p.log_loss, p.log_images, self.clock.log = 0.0, 0, 0.0
 
     def _non_finite(self, batch: Batch | FedBatch, loss: float) -> str:
-        """What became NaN or Inf, and where, by running the forward pass again."""
+        """What became NaN or Inf, and where, by running the step again up to its update."""
         p = self.progress
-        self.model.set_step(p.iteration)
-        x, _ = feed_of(batch, self.loss, self.model).batch(self.ops)
+        x, target = feed_of(batch, self.loss, self.model).batch(self.ops)
+        self._work.gradients(x, target, p.iteration)
         place = find_non_finite(self.model, self.ops, x, train=True)
         return (
             f"training met NaN or Inf at step {p.iteration + 1}, epoch {p.epoch + 1},"

@@ -1,0 +1,9 @@
+"""The host ahead of the device."""
+
+from tests.emulated import run_emulated
+from tests.training.ahead_cases import *  # noqa: F403
+
+
+def test_through_cupy() -> None:
+    """The same, where a device does nothing before somebody waits for it."""
+    run_emulated("tests/training/ahead_cases.py")

@@ -1,7 +1,7 @@
 """Batches of the host that are copied to the device while it works on those before them."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import Any, NamedTuple, Protocol
 
 from gpucnn.ops.base import Ops
@@ -53,18 +53,15 @@ class StagedBatches:
 
         Leaving the loop early ends what is under way.
         """
-        # Those prepared ahead, the one in use, and that of the step before, if it is asked about.
+        # Those prepared ahead, the one in use, and that of the step before, which may turn out not
+        # to have been finite: the slot that was left first is the first to be written again.
         slots = self._batches.prefetch + 2
         with closing(Staging(self._launcher, slots=slots, size=self._batches.batch_bytes)) as ring:
 
             def finish(batch: Batch) -> StagedBatch:
                 return StagedBatch(ring.put(batch.images), batch.labels, batch.indices)
 
-            prepared = self._batches.finished(finish, epoch, start)
-            with closing(prepared) as batches, ExitStack() as before:
+            with closing(self._batches.finished(finish, epoch, start)) as batches:
                 for batch in batches:
-                    with ExitStack() as this:
-                        images = this.enter_context(ring.taken(batch.images))
+                    with ring.taken(batch.images) as images:
                         yield batch._replace(images=images)
-                        before.close()
-                        before.push(this.pop_all())

@@ -1,5 +1,6 @@
 """The host ahead of the device: on the emulator, and on the emulated CuPy (see test_ahead.py)."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import gpucnn
 from gpucnn.data import Dataset, Loader
 from gpucnn.errors import NonFiniteError
+from gpucnn.losses import MeanSquaredError
 from gpucnn.ops.base import Ops
 from gpucnn.training.callbacks import Callback, Record
 from gpucnn.training.checkpoint import Checkpoint
@@ -18,6 +20,11 @@ from gpucnn.training.trainer import Trainer
 from tests.conftest import DEVICES
 from tests.training import helpers
 
+try:
+    from cupy import _streams as streams  # the emulated one's
+except ImportError:
+    streams = None
+
 STEPS = 21
 """7 epochs of 3."""
 
@@ -25,9 +32,7 @@ STEPS = 21
 @pytest.fixture
 def ops() -> Iterator[Ops]:
     """The emulated GPU where there is one, on which all work is done as late as it can be."""
-    try:
-        from cupy import _streams as streams
-    except ImportError:
+    if streams is None:
         yield gpucnn.get_ops("cuda" if "cuda" in DEVICES else "emulator")
         return
     ops = gpucnn.get_ops("cuda")
@@ -207,8 +212,43 @@ def test_a_trainer_can_go_on_after_a_step_that_was_not_finite(ops: Ops) -> None:
     assert not np.array_equal(before, ops.to_numpy(trainer.optimizer.values))
 
 
-def test_a_batch_on_the_device_is_still_there_when_it_is_asked_about(ops: Ops) -> None:
-    """Where batches are copied ahead: while the next one is in use and more are on their way."""
+def test_gradients_that_overflowed_are_named(ops: Ops) -> None:
+    """Though those of the step behind have taken their place."""
+    messages = []
+    for graph in (False, True):
+        batches = Spoilt(15, lambda images: images * np.float32(1e25))
+        trainer = helpers.trainer(
+            ops, loss=MeanSquaredError(), lr=1e-3, batches=batches, epochs=7, cuda_graph=graph
+        )
+        with pytest.raises(NonFiniteError) as error:
+            trainer.fit()
+        assert (trainer.steps.replays > 6) is graph
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
+    assert "all outputs are finite, the gradient of" in messages[0]
+
+
+class Slowly:
+    """Batches whose user leaves the loader's thread the time to go as far ahead as it may."""
+
+    def __init__(self, batches: Any) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        for batch in self._batches.epoch(epoch, start):
+            time.sleep(0.02)
+            yield batch
+
+
+def test_a_batch_on_the_device_is_still_there_when_it_is_asked_about(
+    ops: Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where batches are copied ahead: while the next one is in use and more have come."""
+    if streams is not None:
+        monkeypatch.setattr(streams, "late", lambda stream: False)
     images = helpers.problem(40, 8).images
     images[12] = np.nan
     loader = Loader(
@@ -216,7 +256,7 @@ def test_a_batch_on_the_device_is_still_there_when_it_is_asked_about(ops: Ops) -
         batch_size=8, normalization=None, shuffle=False, seed=0,
     )  # fmt: skip
     messages = []
-    for batches in (loader, staged(loader, ops)):
+    for batches in (loader, Slowly(staged(loader, ops))):
         trainer = make(ops, True, batches=batches, epochs=3)
         trainer.progress.batch = 2  # the spoilt one comes in the second epoch, as a graph
         with pytest.raises(NonFiniteError) as error:

@@ -257,7 +257,7 @@ def test_a_batch_on_the_device_is_still_there_when_it_is_asked_about(
     )  # fmt: skip
     messages = []
     for batches in (loader, Slowly(staged(loader, ops))):
-        trainer = make(ops, True, batches=batches, epochs=3)
+        trainer = make(ops, True, batches=batches, epochs=3, log_every=50)
         trainer.progress.batch = 2  # the spoilt one comes in the second epoch, as a graph
         with pytest.raises(NonFiniteError) as error:
             trainer.fit()

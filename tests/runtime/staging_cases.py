@@ -1,6 +1,7 @@
 """Tests of staging on the emulated CuPy alone, whose streams can be late: see test_staging.py."""
 
 import gc
+import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -64,6 +65,25 @@ def same(found: list[np.ndarray], batches: list[np.ndarray]) -> bool:
 @pytest.mark.parametrize("late", LATE)
 def test_batches_arrive_as_they_are(launcher: CudaLauncher, late: str) -> None:
     streams.late = LATE[late]
+    with closing(staging(launcher)) as ring:
+        assert same(arrived(ring, BATCHES), BATCHES)
+
+
+def now_and_then(seed: int) -> Callable[[Any], bool]:
+    """Each stream late for a while, and then not."""
+    rng, states = random.Random(seed), {True: True, False: False}
+
+    def late(stream: Any) -> bool:
+        work = stream is cupy.cuda.Stream.null
+        states[work] ^= rng.random() < 0.04
+        return states[work]
+
+    return late
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_streams_that_are_late_now_and_then(launcher: CudaLauncher, seed: int) -> None:
+    streams.late = now_and_then(seed)
     with closing(staging(launcher)) as ring:
         assert same(arrived(ring, BATCHES), BATCHES)
 

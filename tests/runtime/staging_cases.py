@@ -12,6 +12,7 @@ import pytest
 from cupy import _streams as streams
 
 import gpucnn
+from gpucnn.errors import DeviceError, KernelError
 from gpucnn.runtime.cuda import CudaLauncher
 from gpucnn.runtime.staging import Staging
 
@@ -116,6 +117,34 @@ def test_one_more_than_there_are_slots_is_refused(launcher: CudaLauncher) -> Non
             ring.put(batch)
         with pytest.raises(IndexError):
             ring.put(BATCHES[SLOTS])
+
+
+def fails(*_: object, **__: object) -> None:
+    raise cupy.cuda.runtime.CUDARuntimeError("cudaErrorIllegalAddress")
+
+
+def test_an_error_of_cuda_says_what_was_done(
+    launcher: CudaLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (
+        r"copying batches on cuda \(sm_90\): cudaErrorIllegalAddress; the cause may be an earlier"
+    )
+    with closing(staging(launcher)) as ring:
+        put = ring.put(BATCHES[0])
+        monkeypatch.setattr(cupy.cuda.Stream, "wait_event", fails)
+        with pytest.raises(KernelError, match=words):
+            ring.put(BATCHES[1])
+        with pytest.raises(KernelError, match=words), ring.taken(put):
+            pass
+
+
+def test_too_little_memory_is_said(launcher: CudaLauncher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(shape: Any, dtype: Any) -> None:
+        raise cupy.cuda.memory.OutOfMemoryError
+
+    monkeypatch.setattr(cupy, "empty", full)
+    with pytest.raises(DeviceError, match="out of memory on cuda: .* lower data.batch_size"):
+        staging(launcher)
 
 
 def work_does_not_wait(ring: Staging, patch: pytest.MonkeyPatch) -> None:

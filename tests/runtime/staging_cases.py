@@ -143,7 +143,7 @@ def test_too_little_memory_is_said(launcher: CudaLauncher, monkeypatch: pytest.M
         raise cupy.cuda.memory.OutOfMemoryError
 
     monkeypatch.setattr(cupy, "empty", full)
-    with pytest.raises(DeviceError, match="out of memory on cuda: .* lower data.batch_size"):
+    with pytest.raises(DeviceError, match=r"out of memory on cuda: .* lower data.batch_size"):
         staging(launcher)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run_emulated(cases: str) -> None:
-    """Run a file's tests where the module cupy is the emulated one."""
+def run_emulated(cases: str, *options: str) -> None:
+    """Run a file's tests where the module cupy is the emulated one, with pytest's `options`."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "emulated_cupy")])
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", cases],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", cases, *options],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,

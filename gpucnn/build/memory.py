@@ -6,21 +6,31 @@ real one would take and computes nothing. The arena's plan is the real one, so i
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.build.objects import build_loss, build_model, build_optimizer, build_schedule
+from gpucnn.build.objects import (
+    build_augment,
+    build_loss,
+    build_model,
+    build_optimizer,
+    build_schedule,
+)
+from gpucnn.build.resident import check_resident, resident, target_bytes
 from gpucnn.config import Config
+from gpucnn.data import Dataset, Loader, Normalization, image_count
 from gpucnn.layers import Layer, skip_input_gradient
+from gpucnn.losses import Loss
 from gpucnn.ops.base import Ops
 from gpucnn.ops.dry import dry_ops
 from gpucnn.optimizers import Optimizer
 from gpucnn.runtime.arena import Arena, Plan
 from gpucnn.training.evaluation import evaluate
-from gpucnn.training.feed import feed_of
+from gpucnn.training.feed import Batches, feed_of
 from gpucnn.training.trainer import Settings, Trainer
 
 
@@ -30,8 +40,11 @@ class MemoryUse:
 
     state: int
     """Weights, gradients, the optimizer's state, averages and running statistics."""
+    data: int | None
+    """The data set, where it lies on the device; None where only its files tell how large it is."""
     batch: int
-    """The images of a batch and their labels; a graph reads them from a place of its own."""
+    """The images of a batch and their labels, or what the device makes them of; a graph reads them
+    from a place of its own."""
     activations: int
     """What operations hand on to each other, when that is the most."""
     workspaces: int
@@ -39,26 +52,58 @@ class MemoryUse:
 
     @property
     def peak(self) -> int:
-        return self.state + self.batch + self.activations + self.workspaces
+        return self.state + (self.data or 0) + self.batch + self.activations + self.workspaces
 
 
 def predict_memory(config: Config, device: str, batch_size: int) -> MemoryUse:
     """The memory that training takes on `device`: cpu, emulator, cuda or cuda:N.
 
-    Without the libraries' own: on a GPU the CUDA context and the compiled kernels.
+    Without the libraries' own: on a GPU the CUDA context and the compiled kernels. There, where
+    data.resident is auto, the data set is taken to fit.
     """
     ops = dry_ops(device)
-    model = build_model(config, ops)
+    check_resident(config.data.resident, ops)
+    model, loss, train = build_model(config, ops), build_loss(config), config.train
     skip_input_gradient(model)
-    train = config.train
-    return predict(
-        model, build_loss(config), build_optimizer(config), ops, batch_size,
+    on_device = config.data.resident is True
+    if config.data.resident == "auto":
+        on_device = device.startswith("cuda")
+    batches = resident(_loader(config, batch_size), model, loss, ops) if on_device else None
+    use = predict(
+        model, loss, build_optimizer(config), ops, batch_size,
         schedule=build_schedule(config),
         settings=Settings(
             epochs=1, max_iterations=1, epsilon=train.epsilon, clip_norm=train.clip_norm,
             ema=train.ema, cuda_graph=train.cuda_graph,
         ),
+        batches=batches,
     )  # fmt: skip
+    return replace(use, data=_data_bytes(config, model, loss)) if on_device else use
+
+
+def _loader(config: Config, batch_size: int) -> Loader:
+    """A loader as the config's, of one batch; its images take no memory and are not to be read."""
+    images = np.broadcast_to(np.zeros((), np.uint8), (batch_size, *config.model.input))
+    channels = config.model.input[0]
+    return Loader(
+        Dataset(images, np.zeros(batch_size, np.int32), ("0",)),
+        batch_size=batch_size,
+        normalization=Normalization((0.0,) * channels, (1.0,) * channels)
+        if config.data.normalize is not False
+        else None,
+        augment=build_augment(config),
+        shuffle=False,
+        seed=config.seed,
+        prefetch=0,
+    )
+
+
+def _data_bytes(config: Config, model: Layer, loss: Loss) -> int | None:
+    """Of the data set as it is published, a byte a pixel."""
+    images = image_count(config.data.name, **config.data.options)
+    if images is None:
+        return None
+    return images * prod(config.model.input) + target_bytes(images, model, loss)
 
 
 class _Batch(NamedTuple):
@@ -90,20 +135,25 @@ def predict(
     *,
     schedule: Any,
     settings: Settings,
+    batches: Batches | None = None,
 ) -> MemoryUse:
-    """The memory of a training, from a step with all of its parts built for `dry_ops`."""
-    shape = (batch_size, *model.input_shape)
-    batches = _OneBatch(shape, model.dtype)
+    """The memory of a training, from a step with all of its parts built for `dry_ops`.
+
+    `batches` of that size are the host's, unless they are given.
+    """
+    if batches is None:
+        batches = _OneBatch((batch_size, *model.input_shape), model.dtype)
     trainer = Trainer(model, loss, optimizer, schedule, batches, ops, settings)
     returns = _watch_returns(ops, trainer.arena)
     trainer.fit()
-    feed = feed_of(batches.batch, loss, model)
+    feed = feed_of(next(iter(batches.epoch(0))), loss, model)
     plan = trainer.arena.plan(feed.key("training"))
     assert plan is not None
     activations = _handed_on(plan, returns)
     evaluate(model, loss, batches, ops, arena=trainer.arena)
     return MemoryUse(
         state=_state(model, optimizer, averaged=settings.ema is not None),
+        data=0,
         batch=sum(a.nbytes for a in feed.arrays) * (2 if trainer.steps.captures else 1),
         activations=activations,
         workspaces=trainer.arena.size - activations,

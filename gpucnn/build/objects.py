@@ -10,6 +10,7 @@ from gpucnn.data import (
     Dataset,
     Loader,
     Normalization,
+    Transform,
     load_dataset,
     split_validation,
 )
@@ -59,6 +60,11 @@ def build_optimizer(config: Config) -> Optimizer:
 def build_schedule(config: Config) -> Schedule:
     """The config's learning rate schedule."""
     return SCHEDULES[config.schedule.kind](**config.schedule.options)
+
+
+def build_augment(config: Config) -> list[Transform]:
+    """The config's augmentations, in their order."""
+    return [TRANSFORMS[spec.kind](**spec.options) for spec in config.data.augment]
 
 
 def count_parameters(model: Layer) -> int:
@@ -113,7 +119,7 @@ def load_data(config: Config) -> Data:
             train,
             batch_size=section.batch_size,
             normalization=normalization,
-            augment=[TRANSFORMS[spec.kind](**spec.options) for spec in section.augment],
+            augment=build_augment(config),
             shuffle=True,
             drop_last=section.drop_last,
             seed=config.seed,

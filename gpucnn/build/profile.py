@@ -13,6 +13,7 @@ from gpucnn.build.objects import (
     load_data,
     resolve_device,
 )
+from gpucnn.build.resident import sources
 from gpucnn.config import Config
 from gpucnn.errors import ConfigError, DataError
 from gpucnn.layers import Sequential, skip_input_gradient
@@ -94,12 +95,13 @@ def _trainer(config: Config, ops: Ops, plan: Plan, synthetic: bool) -> tuple[Tra
     skip_input_gradient(model)
     data = _load(_synthetic(config, model) if synthetic else config)
     check_model(model, data.train.dataset.image_shape, data.classes)
+    loss, training = build_loss(config), replace(data, validation=None, test=None)
     trainer = Trainer(
         model,
-        build_loss(config),
+        loss,
         build_optimizer(config),
         build_schedule(config),
-        data.train,
+        sources(config.data.resident, training, model, loss, ops).train,
         ops,
         Settings(
             epochs=-(-plan.total // len(data.train)),

@@ -11,7 +11,7 @@ from gpucnn.errors import CheckpointError, ConfigError
 from gpucnn.training.checkpoint import Checkpoint, read_checkpoint
 from gpucnn.training.run_folder import RunFolder, find_checkpoint, folder_of
 
-MAY_CHANGE = ("train.epochs", "device", "output")
+MAY_CHANGE = ("train.epochs", "device", "data.resident", "output")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from gpucnn.build.objects import (
     load_data,
     resolve_device,
 )
+from gpucnn.build.resident import sources
 from gpucnn.build.resume import Resumed, check_data, open_checkpoint
 from gpucnn.config import Config, dump_config
 from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
@@ -76,18 +77,20 @@ def train(
     data = load_data(config)
     check_model(model, data.train.dataset.image_shape, data.classes)
     interruption = Interruption()
+    loss, say = build_loss(config), partial(_say, console)
+    batches = sources(config.data.resident, data, model, loss, ops, say=say)
     trainer = Trainer(
         model,
-        build_loss(config),
+        loss,
         build_optimizer(config),
         build_schedule(config),
-        data.train,
+        batches.train,
         ops,
         _settings(config),
-        validation=data.validation,
+        validation=batches.validation,
         callbacks=_callbacks(config, text, run, data, console, profile_every, ranges),
         check=interruption.check,
-        say=partial(_say, console),
+        say=say,
     )
     if resumed is not None:
         _restore(trainer, resumed, data)
@@ -97,13 +100,13 @@ def train(
     with interruption:
         try:
             reason = trainer.fit()
-            if reason != "interrupted" and data.test is not None:
+            if reason != "interrupted" and batches.test is not None:
                 best = trainer.progress.best
                 weights = f"best weights, epoch {best.epoch}" if best else weights
                 source = run.best if best else run.last
                 load_weights(model.state(), read_checkpoint(source), ops)
                 test = evaluate(
-                    model, trainer.loss, data.test, ops,
+                    model, loss, batches.test, ops,
                     check=interruption.check, arena=trainer.arena,
                 )  # fmt: skip
         except Interrupted:

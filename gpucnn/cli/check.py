@@ -50,12 +50,15 @@ def run(args: argparse.Namespace) -> int:
     use = predict_memory(config, device, batch)
     parts = (
         f"{_memory(use.state)} weights, gradients and optimizer",
+        *([f"{_memory(use.data)} data set"] if use.data else []),
         f"{_memory(use.batch)} input",
         f"{_memory(use.activations)} activations",
         f"{_memory(use.workspaces)} workspaces",
     )
     print(f"memory       {_memory(use.peak)} at the peak of training on {device}, of which")
     print(f"             {', '.join(parts)}")
+    if use.data is None:
+        print("             and besides the data set, whose size only its files tell")
     print("field, jump: the input pixels one cell sees, and from one cell to the next, in pixels")
     return 0
 

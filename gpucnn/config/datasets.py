@@ -13,12 +13,13 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from gpucnn.config.augmentations import Augment
 from gpucnn.config.messages import listed, quoted, spell, suggest
 from gpucnn.config.types import (
     INT32_MAX,
     BatchSize,
     Bool,
-    Choice,
+    BoolOrAuto,
     Expects,
     FilePath,
     ImageShape,
@@ -26,52 +27,10 @@ from gpucnn.config.types import (
     Options,
     Positive,
     PositiveInt,
-    Probability,
     Rate,
     Spec,
     refuse,
 )
-
-Augment = Annotated[Spec, Choice("an augmentation", lambda: TRANSFORMS)]
-
-
-class RandomShift(Options):
-    """Move the image by up to `pixels` in each direction."""
-
-    pixels: PositiveInt
-
-
-class HorizontalFlip(Options):
-    """Mirror left and right."""
-
-    probability: Probability = 0.5
-
-
-class RandomCrop(Options):
-    """Pad by `padding` and cut out the original size."""
-
-    padding: PositiveInt
-
-
-class Cutout(Options):
-    """Blank a square of `size` pixels."""
-
-    size: PositiveInt
-
-
-class Rotation(Options):
-    """Turn by up to `degrees` either way."""
-
-    degrees: Annotated[float, Field(gt=0, le=180), Expects("a number of degrees in (0, 180]")]
-
-
-TRANSFORMS: dict[str, type[Options]] = {
-    "random_shift": RandomShift,
-    "horizontal_flip": HorizontalFlip,
-    "random_crop": RandomCrop,
-    "cutout": Cutout,
-    "rotation": Rotation,
-}
 
 
 class Normalize(Options):
@@ -110,6 +69,8 @@ class DatasetOptions(Options):
         Discriminator(_normalize_kind),
     ] = True
     """true: by the training set's own statistics."""
+    resident: BoolOrAuto = "auto"
+    """Keep the set on the GPU and make its batches there, to the same bits; auto: if it fits."""
 
     @classmethod
     def _unknown(cls, key: str) -> str:
@@ -220,6 +181,7 @@ class DataSection:
     augment: list[Spec]
     drop_last: bool
     normalize: bool | Normalize
+    resident: bool | str
     options: dict[str, Any]
 
 
@@ -258,5 +220,6 @@ class DatasetChoice:
             augment=keys.augment,
             drop_last=keys.drop_last,
             normalize=keys.normalize,
+            resident=keys.resident,
             options={key: getattr(keys, key) for key in own},
         )

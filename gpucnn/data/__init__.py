@@ -43,6 +43,7 @@ __all__ = [
     "Splits",
     "Transform",
     "download_dataset",
+    "image_count",
     "load_dataset",
     "read_image",
     "scale",
@@ -54,6 +55,10 @@ DOWNLOADS: dict[str, Callable[[Path], list[Path]]] = {
     "fashion_mnist": FASHION_MNIST.download,
     "cifar10": cifar10.download,
 }
+
+
+PUBLISHED = {"digits": 1_797, "mnist": 70_000, "fashion_mnist": 70_000, "cifar10": 60_000}
+"""Images of the data sets that are the same everywhere, for training and testing together."""
 
 
 def _npz(path: str) -> Splits:
@@ -108,6 +113,13 @@ def load_dataset(
         if parameter.default is parameter.empty and key not in given:
             raise ConfigError(f"data set {name} needs the option {key!r}")
     return load(**given)
+
+
+def image_count(name: str, **options: Any) -> int | None:
+    """How many images a data set has by its name and options; None where its files decide."""
+    if name == "synthetic":
+        return sum(synthetic.counts(options["samples"], options["classes"]))
+    return PUBLISHED.get(name)
 
 
 def download_dataset(name: str, root: str | os.PathLike[str]) -> list[Path]:

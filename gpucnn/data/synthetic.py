@@ -38,7 +38,13 @@ def load(samples: int = 1000, classes: int = 10, image: Sequence[int] = (1, 8, 8
         pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
         return Dataset(pixels, labels, names)
 
-    return Splits(draw("train", samples), draw("test", max(classes, samples // 5)))
+    train, test = counts(samples, classes)
+    return Splits(draw("train", train), draw("test", test))
+
+
+def counts(samples: int, classes: int) -> tuple[int, int]:
+    """How many images there are for training and for testing."""
+    return samples, max(classes, samples // 5)
 
 
 def _count(name: str, value: Any, low: int) -> int:

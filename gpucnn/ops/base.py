@@ -10,11 +10,12 @@ from gpucnn.ops.contract.convolution import ConvolutionOps
 from gpucnn.ops.contract.dense import DenseOps
 from gpucnn.ops.contract.dropout import DropoutOps
 from gpucnn.ops.contract.elementwise import ElementwiseOps
+from gpucnn.ops.contract.images import ImageOps
 from gpucnn.ops.contract.pooling import PoolingOps
 from gpucnn.ops.contract.updates import UpdateOps
 
 __all__ = ["Array", "Ops"]
 
 
-class Ops(ConvolutionOps, PoolingOps, DenseOps, ElementwiseOps, DropoutOps, UpdateOps):
+class Ops(ConvolutionOps, PoolingOps, DenseOps, ElementwiseOps, DropoutOps, UpdateOps, ImageOps):
     """One device's operations. Get one with `gpucnn.get_ops(device)`."""

@@ -9,6 +9,7 @@ from gpucnn.ops.kernels.convolution import KernelConvolution
 from gpucnn.ops.kernels.dense import KernelDense
 from gpucnn.ops.kernels.dropout import KernelDropout
 from gpucnn.ops.kernels.elementwise import KernelElementwise
+from gpucnn.ops.kernels.images import KernelImages
 from gpucnn.ops.kernels.normalization import KernelNormalization
 from gpucnn.ops.kernels.pooling import KernelPooling
 from gpucnn.ops.kernels.updates import KernelUpdates
@@ -25,6 +26,7 @@ class KernelOps(
     KernelElementwise,
     KernelDropout,
     KernelUpdates,
+    KernelImages,
     Ops,
 ):
     """Operations on the arrays of one launcher's device."""

@@ -7,11 +7,21 @@ from gpucnn.ops.cpu.convolution import CpuConvolution
 from gpucnn.ops.cpu.dense import CpuDense
 from gpucnn.ops.cpu.dropout import CpuDropout
 from gpucnn.ops.cpu.elementwise import CpuElementwise
+from gpucnn.ops.cpu.images import CpuImages
 from gpucnn.ops.cpu.pooling import CpuPooling
 from gpucnn.ops.cpu.updates import CpuUpdates
 
 
-class NumpyOps(CpuConvolution, CpuPooling, CpuDense, CpuElementwise, CpuDropout, CpuUpdates, Ops):
+class NumpyOps(
+    CpuConvolution,
+    CpuPooling,
+    CpuDense,
+    CpuElementwise,
+    CpuDropout,
+    CpuUpdates,
+    CpuImages,
+    Ops,
+):
     """Operations on numpy.ndarray.
 
     Overflow gives Inf and undefined results give NaN without a warning, as on a GPU: whoever needs

@@ -52,14 +52,15 @@ def pair(name: str, value: Any, *, minimum: int = 1) -> tuple[int, int]:
         if len(value) != 2:
             raise ConfigError(f"{name} must be an int or a pair (height, width), got {value!r}")
         return (
-            _int32(f"{name}[0] (height)", value[0], minimum),
-            _int32(f"{name}[1] (width)", value[1], minimum),
+            int32(f"{name}[0] (height)", value[0], minimum=minimum),
+            int32(f"{name}[1] (width)", value[1], minimum=minimum),
         )
-    number = _int32(name, value, minimum)
+    number = int32(name, value, minimum=minimum)
     return number, number
 
 
-def _int32(name: str, value: Any, minimum: int) -> int:
+def int32(name: str, value: Any, *, minimum: int) -> int:
+    """`value` as an int >= minimum that fits into int32; ConfigError otherwise."""
     number = integer(name, value, minimum=minimum)
     if number > INT32_ELEMENTS:
         raise ConfigError(f"{name} must fit into int32, got {value!r}")

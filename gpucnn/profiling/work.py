@@ -149,6 +149,17 @@ def _batch_norm2d_backward(a: Arguments, out: Any) -> Work:
     return Work(flops, moved + 2 * nbytes(dy) * (residual and relu))
 
 
+def _gather(source: str) -> Rule:
+    """Of `source`, as much is read as the result holds; pixels of uint8 are divided."""
+
+    def rule(a: Arguments, out: Any) -> Work:
+        itemsize = a[source].itemsize
+        flops = count(out) if itemsize == 1 else 0
+        return Work(flops, itemsize * count(out) + nbytes(a["indices"], out))
+
+    return rule
+
+
 def _update(flops: Callable[[Arguments], int], *written: str) -> Rule:
     """An update in place: the arenas named are read and written, the others read."""
 
@@ -234,6 +245,13 @@ WORK: dict[str, Rule] = {
     "clip_by_global_norm": _update(lambda a: 3, "grads"),
     "max_abs": _each(2),
     "all_finite": _each(1),
+    "gather_images": _gather("images"),
+    "gather_rows": _gather("a"),
+    "shift_images": _each(0),
+    "flip_images": _each(0),
+    "cut_out_images": _each(0),
+    "rotate_images": _each(7),
+    "normalize_images": _each(2),
 }
 
 METHODS = tuple(WORK)

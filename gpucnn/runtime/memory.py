@@ -25,6 +25,9 @@ class Memory(Protocol):
     def place(self, block: Any, offset: int, shape: Sequence[int], dtype: Any) -> tuple[Any, Any]:
         """An array of the device that begins `offset` bytes into the block, and its token."""
 
+    def free_bytes(self) -> int | None:
+        """What of the device's own memory nobody has taken; None where it is the host's."""
+
     def release(self) -> None:
         """Give back to the system what no array needs, before a large block is asked for."""
 
@@ -92,6 +95,9 @@ class HostMemory:
         a: Any = np.ndarray(shape, dtype, memory, start + offset)
         return a, a
 
+    def free_bytes(self) -> int | None:
+        return None
+
     def release(self) -> None:
         """What no array needs is given back at once."""
 
@@ -143,6 +149,10 @@ class CudaMemory:
         memory = self._cupy.cuda.UnownedMemory(block.data.ptr + offset, size, token, self._device)
         pointer = self._cupy.cuda.MemoryPointer(memory, 0)
         return self._cupy.ndarray(shape, dtype, pointer), token
+
+    def free_bytes(self) -> int | None:
+        free, _ = self._cupy.cuda.Device(self._device).mem_info
+        return int(free)
 
     def release(self) -> None:
         # The first step's arrays lie in CuPy's pool, too small each for the block to come.

@@ -46,6 +46,11 @@ _PRODUCT: Choices = {
 _ARGMAX: Choices = dict.fromkeys(TYPES, tuple(_macros(ARGMAX=name) for name in ("uint8", "int")))
 _CHUNKS: Choices = dict.fromkeys(TYPES, (_macros(THREADS=256, VALUES=16),))
 _THREADS: Choices = dict.fromkeys(TYPES, (_macros(THREADS=256),))
+_PIXELS: Choices = {
+    "float": tuple(_macros(PIXEL=name) for name in ("uint8", "float")),
+    "double": (),
+}
+_WORDS: Choices = {"float": (_macros(),), "double": ()}
 _PLAIN: Choices = dict.fromkeys(TYPES, (_macros(),))
 
 _DIRECT = ("conv2d_forward_direct", "conv2d_backward_input_direct")
@@ -71,6 +76,8 @@ VARIANTS: dict[str, Choices] = {
     "batch_norm2d_forward_running": _CHUNKS,
     "batch_norm2d_backward_partial": _CHUNKS,
     "batch_norm2d_backward_reduce": _CHUNKS,
+    "gather_images": _PIXELS,
+    "gather_rows": _WORDS,
     "max_abs": _THREADS,
     "clip_by_global_norm": _THREADS,
     "clip_by_global_norm_squares": _THREADS,

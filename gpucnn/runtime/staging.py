@@ -47,8 +47,8 @@ class Staging:
     """`slots` places for arrays of up to `size` bytes, beside the work of a device.
 
     One thread may `put` while another, which made this, takes; every array is taken, and left
-    again, before `slots` more are put. KernelError where CUDA fails, DeviceError where there is
-    too little memory.
+    again, before `slots` more are put. KernelError where CUDA fails, DeviceError where the device
+    has too little memory.
     """
 
     def __init__(self, launcher: CudaLauncher, *, slots: int, size: int) -> None:

@@ -168,6 +168,8 @@ ROWS: list[tuple[str, str, list[str]]] = [
     ("batch_size: 32", "batch_size: al", [", or all, got the string 'al'", "mean 'all'?"]),
     ("batch_size: 32", "validation: 1", ["data.validation: expected a number in [0, 1), got 1"]),
     ("batch_size: 32", "validation: 0", ["c.yaml:15:36: train.early_stopping:", "data.validation"]),
+    ("batch_size: 32", "resident: 1", ["data.resident: expected auto, true or false, got 1"]),
+    ("batch_size: 32", "resident: gpu", ["data.resident: expected auto, true or false"]),
     ("batch_size: 32", "normalize: 3", ["data.normalize: expected true, false or {mean:", "got 3"]),
     ("batch_size: 32", "normalize: {mean: [0]}", ["data.normalize: required key 'std' is missing"]),
     ("batch_size: 32", "normalize: {mean: [0, 0], std: [1]}", ["data.normalize.std: expected as"]),

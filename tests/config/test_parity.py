@@ -14,7 +14,7 @@ import gpucnn.layers
 import gpucnn.losses
 import gpucnn.optimizers
 import gpucnn.schedules
-from gpucnn.config import Spec, datasets, layers, parse_config, training
+from gpucnn.config import Spec, augmentations, datasets, layers, parse_config, training
 from gpucnn.config.types import Options
 from tests.config.test_round_trip import CONFIGS
 
@@ -23,7 +23,7 @@ TABLES = {
     "losses": (training.LOSSES, gpucnn.losses.LOSSES),
     "optimizers": (training.OPTIMIZERS, gpucnn.optimizers.OPTIMIZERS),
     "schedules": (training.SCHEDULES, gpucnn.schedules.SCHEDULES),
-    "transforms": (datasets.TRANSFORMS, gpucnn.data.TRANSFORMS),
+    "transforms": (augmentations.TRANSFORMS, gpucnn.data.TRANSFORMS),
     "datasets": (datasets.DATASETS, gpucnn.data.DATASETS),
 }
 ENTRIES = [
@@ -33,7 +33,7 @@ ENTRIES = [
     if table != "datasets" and kind in built
 ]
 # Keys of a data section that the loader takes, not the data set.
-COMMON = {"name", "batch_size", "validation", "augment", "drop_last", "normalize"}
+COMMON = {"name", "batch_size", "validation", "augment", "drop_last", "normalize", "resident"}
 
 
 def keywords(function: Any) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_defaults() -> None:
     data = config.data
     assert (data.root, data.download, data.options) == ("data/cifar10", False, {})
     assert (data.batch_size, data.validation, data.augment) == (64, 0.1, [])
-    assert (data.drop_last, data.normalize) == (False, True)
+    assert (data.drop_last, data.normalize, data.resident) == (False, True, "auto")
     assert config.model.rounding == "strict"
     assert config.model.layers == [
         Spec("flatten", {"name": None, "lr_scale": 1.0, "frozen": False})

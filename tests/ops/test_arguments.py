@@ -84,9 +84,16 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "clip_by_global_norm": ({"grads": (6,)}, {"max_norm": 1}),
     "max_abs": ({"a": (6,)}, {}),
     "all_finite": ({"a": (6,)}, {}),
+    "gather_images": ({"images": (U8, (4, 2, 3, 5)), "indices": (I32, (3,))}, {}),
+    "gather_rows": ({"a": (4, 3), "indices": (I32, (3,))}, {}),
+    "shift_images": ({"x": (2, 3, 4, 5), "offsets": (I32, (2, 2))}, {}),
+    "flip_images": ({"x": (2, 3, 4, 5), "chosen": (U8, (2,))}, {}),
+    "cut_out_images": ({"x": (2, 3, 4, 5), "corners": (I32, (2, 2))}, {"size": 2}),
+    "rotate_images": ({"x": (2, 3, 4, 5), "turns": ("float64", (2, 2))}, {}),
+    "normalize_images": ({"x": (2, 3, 4, 5), "mean": (3,), "std": (3,)}, {}),
 }  # fmt: skip
 # Methods whose arrays have any shape by themselves: a wrong one shows only beside another array.
-ANY_SHAPE = {"max_abs", "all_finite", "dropout_forward"} | {
+ANY_SHAPE = {"max_abs", "all_finite", "dropout_forward", "gather_rows"} | {
     f"{name}_forward" for name in ("relu", "leaky_relu", "sigmoid", "tanh", "softmax")
 }
 OPTIONAL = {"b", "lr_scale", "residual", "relu_y", "average"}
@@ -96,13 +103,23 @@ FREE_SIZE = {
     ("conv2d_forward", "w"),
     ("lp_pool2d_backward", "x"),
     ("softmax_cross_entropy", "logits"),
+    ("gather_images", "images"),
+    ("gather_images", "indices"),
+    ("normalize_images", "x"),
+    *((f"{name}_images", "x") for name in ("shift", "flip", "cut_out", "rotate")),
 }
 ARGUMENTS = [(method, name) for method, (arrays, _) in CALLS.items() for name in arrays]
+# Methods of one float array, or of one beside float64.
+ONE_FLOAT = {
+    "softmax_cross_entropy",
+    "gather_rows",
+    *(f"{name}_images" for name in ("shift", "flip", "cut_out", "rotate")),
+}
 # Beside another float array, whose dtype it must share.
 MIXED = [
     (method, name)
     for method, name in ARGUMENTS
-    if len(CALLS[method][0]) > 1 and method != "softmax_cross_entropy"
+    if len(CALLS[method][0]) > 1 and method not in ONE_FLOAT
 ]
 SHAPED = [(method, name) for method, name in ARGUMENTS if method not in ANY_SHAPE]
 
@@ -162,7 +179,7 @@ def test_mixed_floats(ops: Ops, method: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "name"), [pair for pair in ARGUMENTS if pair != ("max_pool2d_backward", "argmax")]
+    ("method", "name"), [(m, name) for m, name in ARGUMENTS if CALLS[m][0][name][0] != U8]
 )
 @pytest.mark.parametrize("device", ["cpu", "emulator"])
 def test_foreign_byte_order(device: str, method: str, name: str) -> None:
@@ -269,6 +286,8 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("rmsprop_update", {"average": None}, ConfigError, "decay needs an average"),
     ("clip_by_global_norm", {"max_norm": -1}, ConfigError, "max_norm"),
     ("clip_by_global_norm", {"max_norm": True}, ConfigError, "max_norm"),
+    ("cut_out_images", {"size": 0}, ConfigError, "size must be >= 1"),
+    ("cut_out_images", {"size": 2**31}, ConfigError, "size must fit into int32"),
 ]
 
 

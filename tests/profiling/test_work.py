@@ -142,6 +142,14 @@ A, B = f(3, 5), f(3, 5)
         ),
         ("clip_by_global_norm", (f(8),), {"max_norm": 1.0}, f(), 24, 4 * 17),
         ("all_finite", (f(8),), {}, f(itemsize=1), 8, 33),
+        (
+            "gather_images", (f(60, 1, 3, 5, itemsize=1), f(2)), {}, f(2, 1, 3, 5),
+            30, 30 + 4 * (2 + 30),
+        ),
+        ("gather_images", (f(60, 1, 3, 5), f(2)), {}, f(2, 1, 3, 5), 0, 4 * (30 + 2 + 30)),
+        ("gather_rows", (f(60, 10), f(2)), {}, f(2, 10), 0, 4 * (20 + 2 + 20)),
+        ("shift_images", (f(2, 1, 3, 5), f(2, 2)), {}, f(2, 1, 3, 5), 0, 4 * (30 + 4 + 30)),
+        ("normalize_images", (f(2, 1, 3, 5), f(1), f(1)), {}, f(2, 1, 3, 5), 60, 4 * 62),
         (SET_GRAD, (f(8),), {}, None, 0, 64),
         (
             "batch_norm2d_backward",

@@ -1,6 +1,7 @@
 """Tests of staging on the emulated CuPy alone, whose streams can be late: see test_staging.py."""
 
 import gc
+import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from cupy import _streams as streams
 
 import gpucnn
+from gpucnn.errors import DeviceError, KernelError
 from gpucnn.runtime.cuda import CudaLauncher
 from gpucnn.runtime.staging import Staging
 
@@ -68,6 +70,25 @@ def test_batches_arrive_as_they_are(launcher: CudaLauncher, late: str) -> None:
         assert same(arrived(ring, BATCHES), BATCHES)
 
 
+def now_and_then(seed: int) -> Callable[[Any], bool]:
+    """Each stream late for a while, and then not."""
+    rng, states = random.Random(seed), {True: True, False: False}
+
+    def late(stream: Any) -> bool:
+        work = stream is cupy.cuda.Stream.null
+        states[work] ^= rng.random() < 0.04
+        return states[work]
+
+    return late
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_streams_that_are_late_now_and_then(launcher: CudaLauncher, seed: int) -> None:
+    streams.late = now_and_then(seed)
+    with closing(staging(launcher)) as ring:
+        assert same(arrived(ring, BATCHES), BATCHES)
+
+
 def test_batches_of_any_size_and_dtype_share_the_slots(launcher: CudaLauncher) -> None:
     batches = [BATCHES[0], BATCHES[1][:1], BATCHES[2].astype("float64")[:2], BATCHES[3]]
     with closing(staging(launcher)) as ring:
@@ -96,6 +117,34 @@ def test_one_more_than_there_are_slots_is_refused(launcher: CudaLauncher) -> Non
             ring.put(batch)
         with pytest.raises(IndexError):
             ring.put(BATCHES[SLOTS])
+
+
+def fails(*_: object, **__: object) -> None:
+    raise cupy.cuda.runtime.CUDARuntimeError("cudaErrorIllegalAddress")
+
+
+def test_an_error_of_cuda_says_what_was_done(
+    launcher: CudaLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (
+        r"copying batches on cuda \(sm_90\): cudaErrorIllegalAddress; the cause may be an earlier"
+    )
+    with closing(staging(launcher)) as ring:
+        put = ring.put(BATCHES[0])
+        monkeypatch.setattr(cupy.cuda.Stream, "wait_event", fails)
+        with pytest.raises(KernelError, match=words):
+            ring.put(BATCHES[1])
+        with pytest.raises(KernelError, match=words), ring.taken(put):
+            pass
+
+
+def test_too_little_memory_is_said(launcher: CudaLauncher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(shape: Any, dtype: Any) -> None:
+        raise cupy.cuda.memory.OutOfMemoryError
+
+    monkeypatch.setattr(cupy, "empty", full)
+    with pytest.raises(DeviceError, match=r"out of memory on cuda: .* lower data.batch_size"):
+        staging(launcher)
 
 
 def work_does_not_wait(ring: Staging, patch: pytest.MonkeyPatch) -> None:

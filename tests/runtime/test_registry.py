@@ -94,6 +94,16 @@ def test_what_the_operations_launch_is_listed(dtype: str) -> None:
     ops.clip_by_global_norm(a, max_norm=1)
     ops.max_abs(a)
     ops.all_finite(a)
+    indices, draws = np.zeros(2, "int32"), np.zeros((2, 2), "int32")
+    for pixels in ("uint8", "float32"):
+        ops.gather_images(np.zeros((5, 3, 8, 8), pixels), indices)
+    ops.gather_rows(new(5, 10), indices)
+    ops.gather_rows(indices, indices)
+    ops.shift_images(x, draws)
+    ops.flip_images(x, np.zeros(2, "uint8"))
+    ops.cut_out_images(x, draws, size=2)
+    ops.rotate_images(x, np.zeros((2, 2)))
+    ops.normalize_images(x, new(3), new(3))
     # And the table lists no file that nothing launches.
     assert {file for file, _ in launcher.seen} == set(registry.files())
 

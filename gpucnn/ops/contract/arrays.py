@@ -123,8 +123,12 @@ class ArrayOps(ABC):
         shape: Sequence[int] | None = None,
         dtype: Any = None,
         dtypes: Sequence[str] = FLOAT_DTYPES,
+        large: bool = False,
     ) -> None:
-        """Check type, dtype, layout (DeviceError), rank, shape and size (ShapeError) of `a`."""
+        """Check type, dtype, layout (DeviceError), rank, shape and size (ShapeError) of `a`.
+
+        `large` allows more elements than int32 can index.
+        """
         if not self.is_array(a):
             raise self.not_an_array(name, a)
         allowed = (str(dtype),) if dtype is not None else dtypes
@@ -143,4 +147,5 @@ class ArrayOps(ABC):
                 f"{name} of shape {a.shape} must be C-contiguous, got strides {a.strides}:"
                 f" copy it with ops.asarray({name})"
             )
-        check_elements(name, a.shape)
+        if not large:
+            check_elements(name, a.shape)

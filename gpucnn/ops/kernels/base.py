@@ -78,12 +78,10 @@ class KernelArrayOps(ArrayOps):
         kernel = Kernel(file, symbol or file, tuple(defined))
         self.launcher.launch(kernel, grid, block, args, shared_bytes=shared_bytes)
 
-    def _launch_elements(
-        self, file: str, count: int, args: Sequence[Any], *, dtype: Any, symbol: str | None = None
-    ) -> None:
+    def _launch_elements(self, file: str, count: int, args: Sequence[Any], **options: Any) -> None:
         """Launch a kernel whose threads loop over `count` elements with the grid's stride."""
         blocks = min(-(-count // THREADS), GRID_STRIDE_BLOCKS)
-        self._launch(file, (blocks, 1, 1), (THREADS, 1, 1), args, dtype=dtype, symbol=symbol)
+        self._launch(file, (blocks, 1, 1), (THREADS, 1, 1), args, **options)
 
 
 def struct(**fields: int) -> Any:

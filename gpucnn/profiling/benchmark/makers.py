@@ -9,6 +9,7 @@ import numpy as np
 
 from gpucnn.ops.base import Ops
 from gpucnn.profiling.benchmark.cases import EVAL, Call, Case, conv_shape, shrinking
+from gpucnn.profiling.benchmark.images import image_cases
 
 Table = Mapping[str, Mapping[str, Sequence[int]]]
 """Kind of shapes -> name -> sizes, as in configs/benchmark_shapes.yaml."""
@@ -94,6 +95,7 @@ def _batch_norms(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:
             moved = 4 * prod(sizes) * (2 if way == "forward" else 3)
             yield Case(f"batch_norm2d_{way}", name + what, sizes, run, 8 * prod(sizes), moved)
     yield from _elements(name, sizes)
+    yield from image_cases(name, sizes)
 
 
 def _elements(name: str, sizes: tuple[int, ...]) -> Iterator[Case]:

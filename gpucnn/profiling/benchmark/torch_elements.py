@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from gpucnn.profiling.benchmark import torch_images
 from gpucnn.profiling.benchmark.cases import Case, conv_shape, shrinking
 
 Draw = Callable[..., Any]
@@ -21,6 +22,8 @@ def call(torch: Any, case: Case, draw: Draw) -> Call | None:
         return partial(unary[case.method], draw(*sizes))
     if case.method in binary:
         return partial(binary[case.method], draw(*sizes), draw(*sizes))
+    if case.method in torch_images.CALLS:
+        return torch_images.CALLS[case.method](torch, sizes, draw)
     if case.method == "conv2d_backward_bias":
         return _bias(case, draw)
     if case.method.startswith("lp_pool2d"):

@@ -231,6 +231,9 @@ inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline int __ffs(int v) { return __builtin_ffs(v); }
 inline int __float_as_int(float v) { int r; std::memcpy(&r, &v, 4); return r; }
 inline float __int_as_float(int v) { float r; std::memcpy(&r, &v, 4); return r; }
+// In memory between the two, a product does not become part of an fma.
+inline float __fmul_rn(float a, float b) { volatile float product = a * b; return product; }
+inline double __dmul_rn(double a, double b) { volatile double product = a * b; return product; }
 inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
 inline double rsqrt(double v) { return 1.0 / std::sqrt(v); }
 template <class A, class B>

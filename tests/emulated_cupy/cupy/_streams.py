@@ -164,7 +164,7 @@ def _finish(last: _Piece) -> None:
     with _lock:
         while not last.done:
             first = last.stream._pieces[0]
-            if first.awaited is not None and not first.awaited.done:
+            if first.waits:
                 _finish(first.awaited)
             else:
                 last.stream._step()

@@ -17,6 +17,8 @@ from tests.profiling.benchmark.made_up import CEILINGS, TABLE
 
 LACKING = {
     "leaky_relu_forward", "leaky_relu_backward", "add", "concat", "split", "max_abs", "all_finite",
+    "gather_images", "gather_rows", "shift_images", "flip_images", "cut_out_images",
+    "rotate_images", "normalize_images",
     "sgd_update", "adam_update", "rmsprop_update", "ema_update", "clip_by_global_norm",
 }  # fmt: skip
 METHODS = sorted({case.method for case in cases(TABLE)})

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import cupy
@@ -9,13 +10,17 @@ import numpy as np
 import pytest
 from cupy import _streams as streams
 
-import gpucnn
+import gpucnn.training.staged
+from gpucnn.build import load_data
+from gpucnn.build.memory import predict_memory
 from gpucnn.data import Dataset, Loader, Normalization, RandomShift
 from gpucnn.errors import NonFiniteError
 from gpucnn.ops.base import Ops
+from gpucnn.runtime.staging import Staging
 from gpucnn.training.evaluation import evaluate
 from gpucnn.training.staged import StagedBatches, staged
 from gpucnn.training.trainer import Trainer
+from tests.build_runs import config
 from tests.training import helpers
 
 LATE: dict[str, Callable[[Any], bool]] = {
@@ -130,6 +135,25 @@ def test_the_images_that_became_nan_are_named(ops: Ops) -> None:
     """The batch is still there when its forward pass is run again."""
     streams.late = LATE["both"]
     refused(ops, staged(loader(pixel=float("nan")), ops))
+
+
+def test_check_foretells_the_places_of_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere one batch is on the device beside the graph's own; here it is one of them."""
+    c = config(tmp_path, "data.resident=false")
+    places: list[int] = []
+
+    class Counted(Staging):
+        def __init__(self, launcher: Any, **sizes: int) -> None:
+            super().__init__(launcher, **sizes)
+            places.extend(slot.memory.nbytes for slot in self._slots)
+
+    monkeypatch.setattr(gpucnn.training.staged, "Staging", Counted)
+    for batch in staged(load_data(c).train, gpucnn.get_ops("cuda")).epoch(0):
+        assert batch.images.nbytes <= places[0]
+    foretold = [predict_memory(c, device, 9).batch for device in ("cuda", "emulator")]
+    assert foretold[0] == foretold[1] - places[0] + sum(places)
 
 
 def test_evaluation(ops: Ops) -> None:

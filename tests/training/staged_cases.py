@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cupy import _streams as streams
 
+import gpucnn.build.inference
 import gpucnn.training.staged
 from gpucnn.build import load_data
 from gpucnn.build.memory import predict_memory
@@ -20,7 +21,7 @@ from gpucnn.runtime.staging import Staging
 from gpucnn.training.evaluation import evaluate
 from gpucnn.training.staged import StagedBatches, staged
 from gpucnn.training.trainer import Trainer
-from tests.build_runs import config
+from tests.build_runs import config, run
 from tests.training import helpers
 
 LATE: dict[str, Callable[[Any], bool]] = {
@@ -163,3 +164,17 @@ def test_evaluation(ops: Ops) -> None:
     ours = evaluate(model, loss, staged(loader(), ops), ops)
     assert (ours.loss, ours.accuracy) == (theirs.loss, theirs.accuracy)
     np.testing.assert_array_equal(ours.confusion, theirs.confusion)
+
+
+def test_evaluating_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary, _ = run(tmp_path / "run", "device=cuda", "data.resident=false", "train.epochs=1")
+    seen: list[object] = []
+
+    def seeing(model: Any, loss: Any, batches: Any, ops: Ops) -> Any:
+        seen.append(type(batches))
+        return evaluate(model, loss, batches, ops)
+
+    monkeypatch.setattr(gpucnn.build.inference, "evaluate_model", seeing)
+    result = gpucnn.build.evaluate(tmp_path / "run")
+    assert seen == [StagedBatches]
+    assert (result.accuracy, result.loss) == (summary.test_accuracy, summary.test_loss)

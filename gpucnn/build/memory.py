@@ -80,8 +80,10 @@ def predict_memory(config: Config, device: str, batch_size: int) -> MemoryUse:
     )  # fmt: skip
     if on_device:
         return replace(use, data=_data_bytes(config, model, loss))
-    ahead = PREFETCH * _loader(config, batch_size).batch_bytes if device.startswith("cuda") else 0
-    return replace(use, batch=use.batch + ahead)
+    if device.startswith("cuda") and config.data.batch_size != "all":
+        ahead = PREFETCH * _loader(config, batch_size).batch_bytes
+        return replace(use, batch=use.batch + ahead)
+    return use
 
 
 def _loader(config: Config, batch_size: int) -> Loader:

@@ -54,7 +54,7 @@ class StagedBatches:
         Leaving the loop early ends what is under way.
         """
         # Those prepared ahead, and the one in use.
-        slots = self._batches.prefetch + 1
+        slots = min(self._batches.prefetch + 1, len(self))
         with closing(Staging(self._launcher, slots=slots, size=self._batches.batch_bytes)) as ring:
 
             def finish(batch: Batch) -> StagedBatch:

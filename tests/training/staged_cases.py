@@ -138,11 +138,12 @@ def test_the_images_that_became_nan_are_named(ops: Ops) -> None:
     refused(ops, staged(loader(pixel=float("nan")), ops))
 
 
+@pytest.mark.parametrize("batch_size", ["9", "all"])
 def test_check_foretells_the_places_of_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: str
 ) -> None:
     """Elsewhere one batch is on the device beside the graph's own; here it is one of them."""
-    c = config(tmp_path, "data.resident=false")
+    c = config(tmp_path, "data.resident=false", f"data.batch_size={batch_size}")
     places: list[int] = []
 
     class Counted(Staging):
@@ -154,6 +155,7 @@ def test_check_foretells_the_places_of_batches(
     for batch in staged(load_data(c).train, gpucnn.get_ops("cuda")).epoch(0):
         assert batch.images.nbytes <= places[0]
     foretold = [predict_memory(c, device, 9).batch for device in ("cuda", "emulator")]
+    assert len(places) == (3 if batch_size == "9" else 1)
     assert foretold[0] == foretold[1] - places[0] + sum(places)
 
 

@@ -24,6 +24,7 @@ from gpucnn.ops import Ops, get_ops
 from gpucnn.training.checkpoint import Checkpoint, load_weights, read_checkpoint
 from gpucnn.training.evaluation import evaluate as evaluate_model
 from gpucnn.training.run_folder import find_checkpoint
+from gpucnn.training.staged import staged
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def evaluate(run: str | Path, device: str | None = None) -> EvaluationResult:
         )
     check_model(loaded.model, test.image_shape, test.classes)
     loader = evaluation_loader(loaded.config, test, loaded.normalization)
-    result = evaluate_model(loaded.model, build_loss(loaded.config), loader, loaded.ops)
+    batches = staged(loader, loaded.ops)
+    result = evaluate_model(loaded.model, build_loss(loaded.config), batches, loaded.ops)
     right, all_of = result.confusion.diagonal(), result.confusion.sum(axis=1)
     rates = (int(r) / int(n) if n else float("nan") for r, n in zip(right, all_of, strict=True))
     return EvaluationResult(

@@ -22,7 +22,7 @@ from gpucnn.build.objects import (
 )
 from gpucnn.build.resident import check_resident, resident, target_bytes
 from gpucnn.config import Config
-from gpucnn.data import Dataset, Loader, Normalization, image_count
+from gpucnn.data import PREFETCH, Dataset, Loader, Normalization, image_count
 from gpucnn.layers import Layer, skip_input_gradient
 from gpucnn.losses import Loss
 from gpucnn.ops.base import Ops
@@ -44,7 +44,7 @@ class MemoryUse:
     """The data set, where it lies on the device; None where only its files tell how large it is."""
     batch: int
     """The images of a batch and their labels, or what the device makes them of; a graph reads them
-    from a place of its own."""
+    from a place of its own, and batches that are copied ahead have theirs."""
     activations: int
     """What operations hand on to each other, when that is the most."""
     workspaces: int
@@ -78,7 +78,12 @@ def predict_memory(config: Config, device: str, batch_size: int) -> MemoryUse:
         ),
         batches=batches,
     )  # fmt: skip
-    return replace(use, data=_data_bytes(config, model, loss)) if on_device else use
+    if on_device:
+        return replace(use, data=_data_bytes(config, model, loss))
+    if device.startswith("cuda") and config.data.batch_size != "all":
+        ahead = (PREFETCH + 1) * _loader(config, batch_size).batch_bytes
+        return replace(use, batch=use.batch + ahead)
+    return use
 
 
 def _loader(config: Config, batch_size: int) -> Loader:

@@ -11,7 +11,7 @@ from gpucnn.data import cifar10, digits, image_folder, npz, synthetic
 from gpucnn.data.dataset import Dataset, Normalization, Splits, split_validation
 from gpucnn.data.files import ENVIRONMENT
 from gpucnn.data.image_folder import read_image
-from gpucnn.data.loader import Batch, Drawn, Loader
+from gpucnn.data.loader import PREFETCH, Batch, Drawn, Loader
 from gpucnn.data.mnist import FASHION_MNIST, MNIST
 from gpucnn.data.transforms import (
     TRANSFORMS,
@@ -29,6 +29,7 @@ __all__ = [
     "DATASETS",
     "DOWNLOADS",
     "ENVIRONMENT",
+    "PREFETCH",
     "TRANSFORMS",
     "Batch",
     "Cutout",

@@ -15,6 +15,9 @@ from gpucnn.data.transforms import Draws, Transform
 from gpucnn.errors import ConfigError
 from gpucnn.images import gather_images
 
+PREFETCH = 2
+"""Batches that are prepared ahead, unless a loader is told otherwise."""
+
 Made = TypeVar("Made")
 
 
@@ -54,7 +57,7 @@ class Loader:
         shuffle: bool,
         drop_last: bool = False,
         seed: int,
-        prefetch: int = 2,
+        prefetch: int = PREFETCH,
     ):
         if batch_size == "all":
             batch_size = len(dataset)

@@ -9,9 +9,10 @@ import numpy as np
 from gpucnn.profiling.intervals import DATA_WAIT, gaps, kind, leaves
 from gpucnn.profiling.limits import limit_of
 from gpucnn.profiling.profile import Ceilings, Gap, LayerMemory, Profile, Row
+from gpucnn.profiling.rules import Work
 from gpucnn.profiling.spans import Launch, Span, by_step
 from gpucnn.profiling.waits import find_waits
-from gpucnn.profiling.work import Work, work
+from gpucnn.profiling.work import work
 
 Resources = Callable[[Launch], Mapping[str, Any]]
 """A launch's registers, shared_bytes and occupancy, as fields of a Row; {} where unknown."""

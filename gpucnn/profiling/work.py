@@ -6,26 +6,26 @@ every result is written once, and nothing else is moved; a real kernel moves mor
 """
 
 import inspect
-from collections.abc import Callable
 from functools import cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from gpucnn.layers.base import Parameter
 from gpucnn.ops.base import Ops
 from gpucnn.ops.shapes import Conv2dShape, Pool2dShape
-from gpucnn.profiling.sizes import Shaped, count, flat, nbytes, touched
+from gpucnn.profiling.rules import (
+    Arguments,
+    Rule,
+    Work,
+    adam,
+    each,
+    gather,
+    rmsprop,
+    sgd,
+    update,
+)
+from gpucnn.profiling.sizes import Shaped, count, nbytes, touched
 from gpucnn.profiling.spans import Call
-
-
-class Work(NamedTuple):
-    flops: int
-    bytes: int
-
-
-Arguments = dict[str, Any]
-Rule = Callable[[Arguments, Any], Work]
-"""From a method's arguments by name (arrays as Shaped) and its result."""
 
 
 def work(method: str, call: Call) -> Work:
@@ -39,17 +39,6 @@ def work(method: str, call: Call) -> Work:
 @cache
 def _signature(method: str) -> inspect.Signature:
     return inspect.signature(getattr(Parameter if method == SET_GRAD else Ops, method))
-
-
-def _each(flops: int) -> Rule:
-    """`flops` an element of the largest array; all arguments read, all results written."""
-
-    def rule(a: Arguments, out: Any) -> Work:
-        arrays = [value for value in (*a.values(), out) if isinstance(value, (Shaped, tuple))]
-        largest = max((count(value) for value in flat(arrays)), default=0)
-        return Work(flops * largest, nbytes(*arrays))
-
-    return rule
 
 
 def _read(s: Conv2dShape | Pool2dShape, kernel: tuple[int, int], x: Shaped) -> int:
@@ -149,44 +138,6 @@ def _batch_norm2d_backward(a: Arguments, out: Any) -> Work:
     return Work(flops, moved + 2 * nbytes(dy) * (residual and relu))
 
 
-def _gather(source: str) -> Rule:
-    """Of `source`, as much is read as the result holds; pixels of uint8 are divided."""
-
-    def rule(a: Arguments, out: Any) -> Work:
-        itemsize = a[source].itemsize
-        flops = count(out) if itemsize == 1 else 0
-        return Work(flops, itemsize * count(out) + nbytes(a["indices"], out))
-
-    return rule
-
-
-def _update(flops: Callable[[Arguments], int], *written: str) -> Rule:
-    """An update in place: the arenas named are read and written, the others read."""
-
-    def rule(a: Arguments, out: Any) -> Work:
-        arenas = {key: value for key, value in a.items() if isinstance(value, Shaped)}
-        size = count(next(iter(arenas.values())))
-        twice = sum(nbytes(arenas[key]) for key in written if key in arenas)
-        each = flops(a) + 3 * ("average" in arenas)
-        return Work(each * size, nbytes(*arenas.values()) + twice + nbytes(out))
-
-    return rule
-
-
-def _sgd(a: Arguments) -> int:
-    momentum = 2 * bool(a["momentum"]) * (2 if a["nesterov"] else 1)
-    return 2 + momentum + 2 * bool(a["weight_decay"]) + (a["lr_scale"] is not None)
-
-
-def _adam(a: Arguments) -> int:
-    return 14 + 2 * bool(a["weight_decay"]) + (a["lr_scale"] is not None)
-
-
-def _rmsprop(a: Arguments) -> int:
-    extra = 2 * bool(a["momentum"]) + 2 * bool(a["weight_decay"])
-    return 9 + extra + (a["lr_scale"] is not None)
-
-
 def _nothing(a: Arguments, out: Any) -> Work:
     """What moves, if anything does, shapes do not tell."""
     return Work(0, 0)
@@ -217,41 +168,41 @@ WORK: dict[str, Rule] = {
     "lp_pool2d_backward": _unpool(4),
     "batch_norm2d_forward": _batch_norm2d_forward,
     "batch_norm2d_backward": _batch_norm2d_backward,
-    "relu_forward": _each(1),
-    "relu_backward": _each(1),
-    "leaky_relu_forward": _each(2),
-    "leaky_relu_backward": _each(2),
-    "sigmoid_forward": _each(4),
-    "sigmoid_backward": _each(3),
-    "tanh_forward": _each(1),
-    "tanh_backward": _each(3),
-    "softmax_forward": _each(5),
-    "softmax_backward": _each(4),
-    "softmax_cross_entropy": _each(6),
-    "mean_squared_error": _each(4),
+    "relu_forward": each(1),
+    "relu_backward": each(1),
+    "leaky_relu_forward": each(2),
+    "leaky_relu_backward": each(2),
+    "sigmoid_forward": each(4),
+    "sigmoid_backward": each(3),
+    "tanh_forward": each(1),
+    "tanh_backward": each(3),
+    "softmax_forward": each(5),
+    "softmax_backward": each(4),
+    "softmax_cross_entropy": each(6),
+    "mean_squared_error": each(4),
     "linear_forward": _linear_forward,
     "linear_backward": _linear_backward,
-    "add": _each(1),
-    "concat": _each(0),
-    "split": _each(0),
-    "dropout_forward": _each(1),
-    "dropout2d_forward": _each(1),
-    "drop_block2d_forward": _each(1),
-    "dropout_backward": _each(1),
-    "sgd_update": _update(_sgd, "values", "velocity", "average"),
-    "adam_update": _update(_adam, "values", "first", "second", "average"),
-    "rmsprop_update": _update(_rmsprop, "values", "second", "velocity", "average"),
-    "ema_update": _update(lambda a: 0, "average"),
-    "clip_by_global_norm": _update(lambda a: 3, "grads"),
-    "max_abs": _each(2),
-    "all_finite": _each(1),
-    "gather_images": _gather("images"),
-    "gather_rows": _gather("a"),
-    "shift_images": _each(0),
-    "flip_images": _each(0),
-    "cut_out_images": _each(0),
-    "rotate_images": _each(7),
-    "normalize_images": _each(2),
+    "add": each(1),
+    "concat": each(0),
+    "split": each(0),
+    "dropout_forward": each(1),
+    "dropout2d_forward": each(1),
+    "drop_block2d_forward": each(1),
+    "dropout_backward": each(1),
+    "sgd_update": update(sgd, "values", "velocity", "average"),
+    "adam_update": update(adam, "values", "first", "second", "average"),
+    "rmsprop_update": update(rmsprop, "values", "second", "velocity", "average"),
+    "ema_update": update(lambda a: 0, "average"),
+    "clip_by_global_norm": update(lambda a: 3, "grads"),
+    "max_abs": each(2),
+    "all_finite": each(1),
+    "gather_images": gather("images"),
+    "gather_rows": gather("a"),
+    "shift_images": each(0),
+    "flip_images": each(0),
+    "cut_out_images": each(0),
+    "rotate_images": each(7),
+    "normalize_images": each(2),
 }
 
 METHODS = tuple(WORK)

@@ -35,7 +35,10 @@ class Feed(NamedTuple):
 
 
 class Batch(Protocol):
-    """images (N, C, H, W), labels int32 (N,), and their places in the data set, on the host."""
+    """images (N, C, H, W), of the host or the device; on the host labels int32 (N,) and indices.
+
+    The indices are the images' places in the data set.
+    """
 
     @property
     def images(self) -> Any: ...

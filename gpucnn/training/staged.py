@@ -55,7 +55,7 @@ class StagedBatches:
         """
         # Those prepared ahead, the one in use, and that of the step before, which may turn out not
         # to have been finite: the slot that was left first is the first to be written again.
-        slots = self._batches.prefetch + 2
+        slots = min(self._batches.prefetch + 2, len(self))
         with closing(Staging(self._launcher, slots=slots, size=self._batches.batch_bytes)) as ring:
 
             def finish(batch: Batch) -> StagedBatch:

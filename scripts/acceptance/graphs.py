@@ -11,6 +11,7 @@ from gpucnn.build.objects import build_loss, build_model, build_optimizer, build
 from gpucnn.config import Config
 from gpucnn.ops import Ops
 from gpucnn.training.callbacks import Callback
+from gpucnn.training.feed import Batches
 from gpucnn.training.trainer import Settings, Trainer
 
 EAGER_FIRST = 3
@@ -23,7 +24,7 @@ class Batch(NamedTuple):
     indices: Any
 
 
-class Batches:
+class OneBatch:
     """One batch, over and over, as one epoch."""
 
     def __init__(self, batch: Batch, steps: int):
@@ -60,16 +61,17 @@ def both_ways(config: Config, device: str, images: Any, labels: Any, steps: int)
     weights = []
     for name, mode in (("graph", True), ("eager", False)):
         watch = Stopwatch()
-        trainer = _trainer(config, ops, Batches(batch, EAGER_FIRST + steps), watch, graph=mode)
+        trainer = trainer_of(config, ops, OneBatch(batch, EAGER_FIRST + steps), watch, graph=mode)
         trainer.fit()
         found[f"{name}_ms"], found[f"{name}_replays"] = watch.ms, trainer.steps.replays
         weights.append(ops.to_numpy(trainer.optimizer.values).tobytes())
     return {**found, "same_bits": weights[0] == weights[1]}
 
 
-def _trainer(
-    config: Config, ops: Ops, batches: Batches, watch: Stopwatch, *, graph: bool
+def trainer_of(
+    config: Config, ops: Ops, batches: Batches, watch: Stopwatch, *, graph: bool | str
 ) -> Trainer:
+    """A run of one epoch of the config's network."""
     return Trainer(
         build_model(config, ops), build_loss(config), build_optimizer(config),
         build_schedule(config), batches, ops, Settings(epochs=1, cuda_graph=graph),

@@ -56,13 +56,14 @@ def parity(rows: list[dict[str, Any]]) -> Table:
 
 
 def training(rows: list[dict[str, Any]]) -> Table:
-    heads = ("first loss", "last loss", "cpu's last", "apart", "graph ms", "eager ms", "same bits")
-    table = Table("network", "steps", *heads)
+    heads = ("first loss", "last loss", "cpu's last", "apart")
+    ways = ("graph", "eager", "host", "staged", "resident")
+    table = Table("network", "steps", *heads, *(f"{way} ms" for way in ways), "same bits")
     for row in rows:
         losses, there = (row[key] or [float("nan")] for key in ("losses", "cpu_losses"))
         figures = [f"{figure:.5f}" for figure in (losses[0], losses[-1], there[-1])]
-        times = [f"{row[key]:.3f}" for key in ("graph_ms", "eager_ms")]
-        same = "yes" if row["same_bits"] else "no"
+        times = [f"{row[f'{way}_ms']:.3f}" for way in ways]
+        same = "yes" if row["same_bits"] and row["same_bits_fed"] else "no"
         table.add_row(
             row["network"], str(row["steps"]), *figures, f"{row['apart']:.1e}", *times, same
         )

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import cupy
@@ -9,13 +10,18 @@ import numpy as np
 import pytest
 from cupy import _streams as streams
 
-import gpucnn
+import gpucnn.build.inference
+import gpucnn.training.staged
+from gpucnn.build import load_data
+from gpucnn.build.memory import predict_memory
 from gpucnn.data import Dataset, Loader, Normalization, RandomShift
 from gpucnn.errors import NonFiniteError
 from gpucnn.ops.base import Ops
+from gpucnn.runtime.staging import Staging
 from gpucnn.training.evaluation import evaluate
 from gpucnn.training.staged import StagedBatches, staged
 from gpucnn.training.trainer import Trainer
+from tests.build_runs import config, run
 from tests.training import helpers
 
 LATE: dict[str, Callable[[Any], bool]] = {
@@ -132,6 +138,27 @@ def test_the_images_that_became_nan_are_named(ops: Ops) -> None:
     refused(ops, staged(loader(pixel=float("nan")), ops))
 
 
+@pytest.mark.parametrize("batch_size", ["9", "all"])
+def test_check_foretells_the_places_of_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: str
+) -> None:
+    """Elsewhere one batch is on the device beside the graph's own; here it is one of them."""
+    c = config(tmp_path, "data.resident=false", f"data.batch_size={batch_size}")
+    places: list[int] = []
+
+    class Counted(Staging):
+        def __init__(self, launcher: Any, **sizes: int) -> None:
+            super().__init__(launcher, **sizes)
+            places.extend(slot.memory.nbytes for slot in self._slots)
+
+    monkeypatch.setattr(gpucnn.training.staged, "Staging", Counted)
+    for batch in staged(load_data(c).train, gpucnn.get_ops("cuda")).epoch(0):
+        assert batch.images.nbytes <= places[0]
+    foretold = [predict_memory(c, device, 9).batch for device in ("cuda", "emulator")]
+    assert len(places) == (4 if batch_size == "9" else 1)
+    assert foretold[0] == foretold[1] - places[0] + sum(places)
+
+
 def test_evaluation(ops: Ops) -> None:
     model, loss = helpers.conv_model(ops), gpucnn.losses.SoftmaxCrossEntropy()
     theirs = evaluate(model, loss, loader(), ops)
@@ -139,3 +166,17 @@ def test_evaluation(ops: Ops) -> None:
     ours = evaluate(model, loss, staged(loader(), ops), ops)
     assert (ours.loss, ours.accuracy) == (theirs.loss, theirs.accuracy)
     np.testing.assert_array_equal(ours.confusion, theirs.confusion)
+
+
+def test_evaluating_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary, _ = run(tmp_path / "run", "device=cuda", "data.resident=false", "train.epochs=1")
+    seen: list[object] = []
+
+    def seeing(model: Any, loss: Any, batches: Any, ops: Ops) -> Any:
+        seen.append(type(batches))
+        return evaluate(model, loss, batches, ops)
+
+    monkeypatch.setattr(gpucnn.build.inference, "evaluate_model", seeing)
+    result = gpucnn.build.evaluate(tmp_path / "run")
+    assert seen == [StagedBatches]
+    assert (result.accuracy, result.loss) == (summary.test_accuracy, summary.test_loss)

@@ -147,5 +147,6 @@ class ArrayOps(ABC):
                 f"{name} of shape {a.shape} must be C-contiguous, got strides {a.strides}:"
                 f" copy it with ops.asarray({name})"
             )
-        if not large:
-            check_elements(name, a.shape)
+        if large:
+            return
+        check_elements(name, a.shape)

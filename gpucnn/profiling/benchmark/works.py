@@ -4,9 +4,10 @@ from typing import Any
 
 from gpucnn.ops.base import Ops
 from gpucnn.profiling.benchmark.cases import Case, drawer
+from gpucnn.profiling.rules import Work
 from gpucnn.profiling.sizes import shaped
 from gpucnn.profiling.spans import Call
-from gpucnn.profiling.work import Work, work
+from gpucnn.profiling.work import work
 
 
 class Listener:

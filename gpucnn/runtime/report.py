@@ -157,7 +157,12 @@ def budget_of(found: Sequence[Usage]) -> dict[str, dict[str, int]]:
     return dict(sorted(budget.items()))
 
 
-def write_budget(found: Sequence[Usage], path: Path) -> None:
-    """One kernel a line."""
-    lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in budget_of(found).items()]
+def write_budget(found: Sequence[Usage], path: Path, *, keep: bool = False) -> None:
+    """One kernel a line. With `keep`, what the file has of other kernels stays."""
+    budget = budget_of(found)
+    if keep and path.exists():
+        symbols = {usage.symbol for usage in found}
+        others = {k: v for k, v in read_budget(path).items() if k.split()[0] not in symbols}
+        budget = dict(sorted({**others, **budget}.items()))
+    lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in budget.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -51,7 +51,7 @@ def made_up(name: str, batch: int, steps: int) -> Trainer:
     data = f"data={{name: synthetic, samples: {steps * batch}, image: {image},"
     data += f" batch_size: {batch}, validation: 0}}"
     config = load_config(CONFIGS / f"{name}.yaml", overrides=[data])
-    return trainer(config, gpucnn.get_ops("cpu"), load_data(config).train, Settings(epochs=1))
+    return trainer(config, gpucnn.get_ops("cpu"), load_data(config), Settings(epochs=1))
 
 
 def measure(name: str, batch: int, steps: int) -> dict[str, object]:

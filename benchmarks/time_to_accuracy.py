@@ -70,7 +70,7 @@ def ours(config: Config, ops: Ops, data: Data, epochs: int) -> list[Point]:
     """gpucnn's curve."""
     t, curve = config.train, Curve(data.test)
     settings = Settings(epochs, clip_norm=t.clip_norm, ema=t.ema, cuda_graph=t.cuda_graph)
-    trainer(config, ops, data.train, settings, [curve]).fit()
+    trainer(config, ops, data, settings, [curve]).fit()
     return curve.points
 
 

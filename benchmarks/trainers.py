@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gpucnn.build.objects import build_loss, build_model, build_optimizer, build_schedule
+from gpucnn.build.objects import Data, build_loss, build_model, build_optimizer, build_schedule
 from gpucnn.config import Config
 from gpucnn.layers import skip_input_gradient
 from gpucnn.ops import Ops
@@ -14,11 +14,13 @@ from gpucnn.training.trainer import Settings, Trainer
 def trainer(
     config: Config,
     ops: Ops,
-    batches: Any,
+    data: Data,
     settings: Settings,
     callbacks: Sequence[Callback] = (),
+    *,
+    batches: Any = None,
 ) -> Trainer:
-    """A Trainer of a config's network on `batches`, as `gpucnn train` makes one."""
+    """A Trainer of a config's network, as `gpucnn train` makes one, on its data or on `batches`."""
     model = build_model(config, ops)
     skip_input_gradient(model)
     return Trainer(
@@ -26,7 +28,7 @@ def trainer(
         build_loss(config),
         build_optimizer(config),
         build_schedule(config),
-        batches,
+        data.train if batches is None else batches,
         ops,
         settings,
         callbacks=callbacks,

@@ -25,7 +25,7 @@ from machine import record, torch_on
 from trainers import trainer
 
 import gpucnn
-from gpucnn.build.objects import load_data
+from gpucnn.build.objects import Data, load_data
 from gpucnn.config import Config, load_config
 from gpucnn.errors import GpucnnError
 from gpucnn.ops import Ops
@@ -71,9 +71,11 @@ class Pause(Callback):
 class Gpucnn:
     """A Trainer that is let go on for an epoch at a time."""
 
-    def __init__(self, config: Config, ops: Ops, batches: Any, rounds: int, *, graph: bool):
+    def __init__(
+        self, config: Config, ops: Ops, data: Data, rounds: int, *, graph: bool, batches: Any = None
+    ):
         settings = Settings(epochs=rounds + 1, cuda_graph=graph)  # one warms up
-        self.trainer = trainer(config, ops, batches, settings, [Pause()])
+        self.trainer = trainer(config, ops, data, settings, [Pause()], batches=batches)
 
     def round(self) -> float:
         before = self.trainer.clock.training
@@ -96,15 +98,15 @@ def variants(
 ) -> tuple[dict[str, Round], Trainer]:
     """What takes turns, by name, and the trainer whose memory is told."""
     config = synthetic(name, batch, steps)
-    loader = load_data(config).train
-    first = next(iter(loader.epoch(0)))
+    data = load_data(config)
+    first = next(iter(data.train.epoch(0)))
     if ops.name == "cpu":
-        ours = Gpucnn(config, ops, OneBatch(first, steps), rounds, graph=False)
+        ours = Gpucnn(config, ops, data, rounds, graph=False, batches=OneBatch(first, steps))
         found: dict[str, Round] = {"gpucnn": ours.round}
         if torch is not None:
             found["torch"] = torch_round(torch, config, first, "cpu", steps)
         return found, ours.trainer
-    eager, ours = (Gpucnn(config, ops, loader, rounds, graph=graph) for graph in (False, True))
+    eager, ours = (Gpucnn(config, ops, data, rounds, graph=graph) for graph in (False, True))
     found = {"gpucnn_eager": eager.round, "gpucnn_graph": ours.round}
     if torch is not None:
         for kind in ("eager", "graph"):

@@ -73,7 +73,8 @@ def test_the_clock_stands_still_while_the_test_set_is_evaluated(
     config, ops = load_config(path), gpucnn.get_ops("cpu")
     data = load_data(config)
     curve = time_to_accuracy.Curve(data.test)
-    time_to_accuracy.trainer(config, ops, Batches(data.train), Settings(3), [curve]).fit()
+    batches = Batches(data.train)
+    time_to_accuracy.trainer(config, ops, data, Settings(3), [curve], batches=batches).fit()
     assert [(p["epoch"], p["seconds"]) for p in curve.points] == [(1, 3), (2, 6), (3, 9)]
     assert all(0 <= p["accuracy"] <= 1 for p in curve.points)
 
@@ -84,8 +85,8 @@ def test_looking_at_the_test_set_changes_nothing(path: Path, device: str) -> Non
 
     config, ops = load_config(path), gpucnn.get_ops(device)
     data = load_data(config)
-    plain = trainer(config, ops, data.train, Settings(3, ema=0.9))
-    watched = trainer(config, ops, data.train, Settings(3, ema=0.9), [Curve(data.test)])
+    plain = trainer(config, ops, data, Settings(3, ema=0.9))
+    watched = trainer(config, ops, data, Settings(3, ema=0.9), [Curve(data.test)])
     for each in (plain, watched):
         each.fit()
     bits = [ops.to_numpy(each.optimizer.values).tobytes() for each in (plain, watched)]

@@ -99,7 +99,7 @@ def test_a_round_trains_an_epoch_and_the_next_goes_on() -> None:
     from training_steps import Gpucnn, synthetic
 
     config, ops = synthetic("digits_lenet", 4, 3), gpucnn.get_ops("cpu")
-    runs = Gpucnn(config, ops, load_data(config).train, 2, graph=False)
+    runs = Gpucnn(config, ops, load_data(config), 2, graph=False)
     for done in (3, 6, 9):
         assert runs.round() > 0
         assert runs.trainer.progress.iteration == done

@@ -139,7 +139,8 @@ def test_the_calls_have_these_signatures(cupy: Any) -> None:
         assert hasattr(type(device), name)
     assert int(cupy.cuda.runtime.runtimeGetVersion()) >= 12000
     # Device.attributes has the names without cudaDevAttr.
-    assert hasattr(cupy.cuda.runtime, "cudaDevAttrMaxSharedMemoryPerBlockOptin")
+    for name in ("MaxSharedMemoryPerBlockOptin", "ComputeMode"):
+        assert hasattr(cupy.cuda.runtime, f"cudaDevAttr{name}")
 
 
 def test_the_calls_of_a_capture(cupy: Any) -> None:

@@ -11,24 +11,24 @@ SCRIPT = """
 import sys, runpy
 from pathlib import Path
 import machine
-machine.RESULTS = Path(sys.argv.pop(1))
-sys.argv = sys.argv[1:]
+machine.RESULTS = Path(sys.argv[1])
+if sys.argv[2] == "with PyTorch":
+    from tests.benchmarks.torch_on_host import open_gpu
+    open_gpu()
+sys.argv = sys.argv[3:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def run(name: str, results: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """benchmarks/<name>.py with `arguments`; a GPU that is there is not used."""
+def run(
+    name: str, results: Path, *arguments: str, with_torch: bool = False
+) -> "subprocess.CompletedProcess[str]":
+    """benchmarks/<name>.py with `arguments`, on a GPU for PyTorch too if `with_torch`."""
     folders = (ROOT, ROOT / "benchmarks", ROOT / "tests" / "emulated_cupy")
+    torch = "with PyTorch" if with_torch else "without"
+    start = [sys.executable, "-c", SCRIPT, str(results), torch]
     return subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            SCRIPT,
-            str(results),
-            str(ROOT / f"benchmarks/{name}.py"),
-            *arguments,
-        ],
+        [*start, str(ROOT / "benchmarks" / f"{name}.py"), *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))},
         capture_output=True,
         text=True,

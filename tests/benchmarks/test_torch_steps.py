@@ -1,5 +1,6 @@
 """PyTorch's side of the benchmarks: the same network, updates and, as graphs, steps."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 import gpucnn
 from gpucnn.build.objects import build_loss, build_model
 from gpucnn.config import load_config
+from tests.benchmarks.processes import run
+from tests.benchmarks.test_time_to_accuracy import CONFIG as TINY
 
 # Of the whole file: to skip a test on cuda is a failure under --require-gpu.
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
@@ -151,3 +154,55 @@ def test_accuracy_is_the_share_of_right_images() -> None:
 def test_pytorch_has_what_a_graph_is_made_with() -> None:
     assert all(hasattr(torch.cuda, name) for name in ("CUDAGraph", "graph", "Stream", "stream"))
     assert hasattr(torch.cuda.CUDAGraph, "replay")
+
+
+@pytest.mark.slow
+def test_pytorchs_ways_beside_ours_on_a_gpu(tmp_path: Path) -> None:
+    done = run(
+        "training_steps", tmp_path, "digits_lenet:2", "--device", "cuda", "--against", "torch",
+        "--rounds", "2", "--steps", "5", "--record", with_torch=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.iterdir()
+    (row,) = json.loads(file.read_text())["training_steps"]["figures"]["rows"]
+    for kind in ("eager", "graph"):
+        for math in ("fp32", "tf32"):
+            name = f"torch_{kind}_{math}"
+            faster = min(row[f"{name}_ms"], row[f"{name}_channels_last_ms"])
+            assert row[f"{name}_ratio"] == faster / row["gpucnn_graph_ms"]
+
+
+def test_pytorchs_accuracy_beside_ours_on_a_gpu(tmp_path: Path) -> None:
+    path, results = tmp_path / "tiny.yaml", tmp_path / "results"
+    path.write_text(TINY)
+    chosen = (str(path), "--device", "cuda", "--seeds", "0", "--against", "torch", "--record")
+    done = run("time_to_accuracy", results, *chosen, with_torch=True)
+    assert done.returncode == 0, done.stderr
+    (file,) = results.iterdir()
+    runs = json.loads(file.read_text())["time_to_accuracy tiny"]["figures"]["runs"]
+    assert list(runs) == ["gpucnn", "torch_eager", "torch_graph"]
+    # Both ways take the same steps, and the graphs here are those steps.
+    eager, graph = (
+        [p["accuracy"] for p in runs[name]["curves"][0]] for name in ("torch_eager", "torch_graph")
+    )
+    assert eager == graph
+
+
+@pytest.mark.parametrize("key", ["sgd", "adam", "adamw"])
+def test_on_a_gpu_the_rate_lies_in_its_memory(key: str) -> None:
+    from torch_networks import torch_optimizer
+
+    from tests.benchmarks.torch_on_host import on_host
+
+    config = load_config(
+        CONFIGS / "mnist_lenet.yaml", overrides=[f"optimizer={{{key}: {{lr: 0.5}}}}"]
+    )
+    weight = torch.nn.Parameter(torch.ones(2))
+    with on_host():
+        optimizer = torch_optimizer(config, [weight], on_gpu=True)
+    (group,) = optimizer.param_groups
+    assert group["fused"]
+    group["lr"].fill_(0.25)
+    weight.sum().backward()
+    optimizer.step()
+    assert weight.detach().numpy() == pytest.approx(0.75, abs=0.01)

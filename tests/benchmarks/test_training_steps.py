@@ -18,7 +18,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a short run on the emulated GPU leaves."""
     folder = tmp_path_factory.mktemp("results")
     done = run(
-        "training_steps", folder, "digits_lenet:3", "--device", "cuda", "--against", "none",
+        "training_steps", folder, "digits_lenet:2", "--device", "cuda", "--against", "none",
         "--rounds", "2", "--steps", "5", "--record",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -28,7 +28,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_steps_on_a_gpu_are_timed_eagerly_and_as_graphs(recorded: dict[str, Any]) -> None:
     (row,) = recorded["training_steps"]["figures"]["rows"]
-    assert (row["config"], row["batch"]) == ("digits_lenet", 3)
+    assert (row["config"], row["batch"]) == ("digits_lenet", 2)
     for name in ("gpucnn_eager", "gpucnn_graph"):
         low, high = row[f"{name}_quartiles_ms"]
         assert 0 < low <= row[f"{name}_ms"] <= high
@@ -49,13 +49,13 @@ def test_the_readme_shows_the_row(recorded: dict[str, Any]) -> None:
     script = load_script("update_tables")
     entry = {**recorded["training_steps"], "file": recorded["file"]}
     alone = "\n".join(script.gpu_steps_table({"Emulated GPU": {"training_steps": entry}}))
-    assert "| Emulated GPU, digits_lenet, batch 3 |" in alone
+    assert "| Emulated GPU, digits_lenet, batch 2 |" in alone
     assert alone.endswith(f"(benchmarks/results/{recorded['file']}).")
     (row,) = entry["figures"]["rows"]
     row |= {"gpucnn_eager_ms": 0.5, "gpucnn_graph_ms": 0.25, "torch_eager_fp32_ratio": 3.0}
     row |= {"torch_graph_tf32_ratio": 0.5}
     beside = "\n".join(script.gpu_steps_table({"G": {"training_steps": entry}}))
-    assert "batch 3 | 0.500 | 0.250 | 0.750 (3.00) |  |  | 0.125 (0.50) |" in beside
+    assert "batch 2 | 0.500 | 0.250 | 0.750 (3.00) |  |  | 0.125 (0.50) |" in beside
 
 
 def test_the_emulator_is_refused(tmp_path: Path) -> None:

@@ -15,8 +15,16 @@ ALIGNMENT = 256
 """What blocks, and the places inside them, begin at a multiple of: cudaMalloc's own."""
 
 
+def address(a: Any) -> int:
+    """Where the elements of a NumPy or CuPy array begin."""
+    return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
+
+
 class Memory(Protocol):
     """Where the arrays of one device lie."""
+
+    apart: bool
+    """Whether arrays that live at a time lie apart: not where they are only counted."""
 
     def block(self, size: int) -> Any:
         """`size` bytes, not initialised; they stay while an array in them does."""
@@ -72,6 +80,7 @@ class _Block(np.ndarray):
 class HostMemory:
     """Memory of the host, for the devices whose arrays are NumPy's."""
 
+    apart = True
     recording: Recording | None = None
     """Where copies go instead of being done, while there is one."""
 
@@ -109,6 +118,8 @@ class _Token:
 
 class CudaMemory:
     """Memory of one CUDA device, through CuPy; `xp` allocates it and reports what goes wrong."""
+
+    apart = True
 
     def __init__(self, cupy: Any, xp: Any, device: int) -> None:
         self._cupy, self._xp, self._device = cupy, xp, device

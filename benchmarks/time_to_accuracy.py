@@ -6,6 +6,7 @@ The clock covers training alone: making batches and steps. It stands still while
 built, the data are loaded and, behind each epoch, the test set is evaluated; so a time is that of
 a whole number of epochs. The test accuracy is looked at and decides nothing. An epoch and an
 evaluation come first that do not count: after them kernels are compiled and libraries have chosen.
+Capturing graphs counts: each training does it anew.
 
 Beside it the same network in PyTorch, from the same weights and with the same learning rates, on
 images that lie on the device: eagerly, on a GPU also as CUDA graphs. It draws its own order of the

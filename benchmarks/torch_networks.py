@@ -72,9 +72,12 @@ def torch_loss(config: Config) -> nn.Module:
 
 
 def torch_optimizer(
-    config: Config, parameters: Iterable[nn.Parameter], *, on_gpu: bool
+    config: Config, parameters: Iterable[nn.Parameter], *, on_gpu: bool, graph: bool = False
 ) -> torch.optim.Optimizer:
-    """The optimizer of a config: PyTorch's fastest, its rate in memory of the GPU, if on one."""
+    """The optimizer of a config: PyTorch's fastest, its rate in memory of the GPU, if on one.
+
+    `graph` is for steps that are captured.
+    """
     kind, o = config.optimizer.kind, dict(config.optimizer.options)
     lr: Any = o.pop("lr")
     options: dict[str, Any] = {"fused": True} if on_gpu else {}
@@ -84,7 +87,7 @@ def torch_optimizer(
         return torch.optim.SGD(parameters, lr, **o, **options)
     if kind not in ("adam", "adamw"):
         raise ValueError(f"the benchmarks have no PyTorch optimizer for {kind}")
-    options |= {"capturable": True} if on_gpu else {}
+    options["capturable"] = graph and on_gpu
     betas = (o.pop("beta1"), o.pop("beta2"))
     of = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
     return of(parameters, lr, betas=betas, **o, **options)

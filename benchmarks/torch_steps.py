@@ -48,8 +48,9 @@ class TorchSteps:
         network = torch_network(config.model.layers, tuple(config.model.input))
         self.network = network.to(images.device).to(memory_format=self._format)
         self._loss = torch_loss(config)
+        on_gpu = images.device.type == "cuda"
         self._optimizer = torch_optimizer(
-            config, self.network.parameters(), on_gpu=images.device.type == "cuda"
+            config, self.network.parameters(), on_gpu=on_gpu, graph=graph
         )
         self._sizes: dict[int, _Size] = {}
         self.replays = 0

@@ -199,9 +199,10 @@ def test_on_a_gpu_the_rate_lies_in_its_memory(key: str) -> None:
     )
     weight = torch.nn.Parameter(torch.ones(2))
     with on_host():
-        optimizer = torch_optimizer(config, [weight], on_gpu=True)
+        optimizer = torch_optimizer(config, [weight], on_gpu=True, graph=True)
     (group,) = optimizer.param_groups
-    assert group["fused"]
+    # SGD has nothing that it must be told of a capture.
+    assert (group["fused"], group.get("capturable", True)) == (True, True)
     group["lr"].fill_(0.25)
     weight.sum().backward()
     optimizer.step()

@@ -38,6 +38,9 @@ class Memory(Protocol):
     def copy(self, target: Any, source: Any) -> None:
         """Overwrite `target` with another array of the device, of its shape, dtype and layout."""
 
+    def clear(self, target: Any) -> None:
+        """Overwrite `target` with zeros."""
+
     def write(self, target: Any, host: Any) -> None:
         """Overwrite `target` with a NumPy array of its shape, dtype and layout."""
 
@@ -103,6 +106,9 @@ class HostMemory:
         else:
             self.recording.add(np.copyto, (target, source))
 
+    def clear(self, target: Any) -> None:
+        self.copy(target, 0)
+
     def write(self, target: Any, host: Any) -> None:
         np.copyto(target, host)
 
@@ -141,6 +147,9 @@ class CudaMemory:
 
     def copy(self, target: Any, source: Any) -> None:
         target[...] = source
+
+    def clear(self, target: Any) -> None:
+        target.fill(0)
 
     def write(self, target: Any, host: Any) -> None:
         target.set(host)

@@ -8,7 +8,7 @@ from gpucnn.errors import DeviceError
 from gpucnn.runtime import nvrtc, registry, report
 from gpucnn.runtime.source import assemble
 
-IN_DOUBLE = {"clip_by_global_norm"}
+IN_DOUBLE = {"clip_by_global_norm", "rotate_images"}
 """The files whose float32 variants compute in float64 on purpose."""
 
 

@@ -70,7 +70,7 @@ class ArrayOps(ABC):
         if self.arena is None:
             return self._zeros(tuple(shape), dtype)
         a = self.arena.empty(tuple(shape), dtype)
-        a.fill(0)
+        self.memory.clear(a)
         return a
 
     @abstractmethod

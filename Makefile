@@ -48,7 +48,7 @@ gpu-acceptance: $(GPU_STAMP)  ## check and time everything on this machine's GPU
 	$(BIN)/python scripts/gpu_acceptance.py $(if $(strip $(DEVICE)),--device '$(strip $(DEVICE))') $(if $(strip $(OUTPUT)),--output '$(strip $(OUTPUT))')
 
 gpu-measure: gpu-acceptance  ## the same, then time training on this GPU (20 minutes)
-	$(BIN)/python benchmarks/conv_candidates.py $(GPU_OPTION)
+	$(BIN)/python benchmarks/conv_candidates.py $(GPU_OPTION) --record
 	$(BIN)/python benchmarks/training_steps.py $(GPU_OPTION) --record
 	$(BIN)/python benchmarks/time_to_accuracy.py $(TIMED) $(GPU_OPTION) --record
 	$(BIN)/python scripts/update_tables.py

@@ -140,14 +140,14 @@ def test_the_gpu_is_measured_once_it_is_accepted(checkout: Path) -> None:
     make(checkout, "gpu-measure", "DEVICE=cuda:1")
     *_, accepted, plans, steps, accuracy, tables = calls(checkout)
     assert accepted.startswith("scripts/gpu_acceptance.py")
-    assert plans == "benchmarks/conv_candidates.py --device cuda:1"
+    assert plans == "benchmarks/conv_candidates.py --device cuda:1 --record"
     assert steps == "benchmarks/training_steps.py --device cuda:1 --record"
     first, *configs = accuracy.removesuffix(" --device cuda:1 --record").split()
     assert first == "benchmarks/time_to_accuracy.py"
     assert all((ROOT / path).is_file() for path in [first, *configs, plans.split()[0]])
     assert tables == "scripts/update_tables.py"
     make(checkout, "gpu-measure")
-    assert "benchmarks/conv_candidates.py --device cuda" in calls(checkout)
+    assert "benchmarks/conv_candidates.py --device cuda --record" in calls(checkout)
 
 
 def test_lint_runs_all_checkers(checkout: Path) -> None:

@@ -6,11 +6,11 @@ A step is what a Trainer does with a batch: forward, loss, backward, a look for 
 reading the loss. The same config builds both networks, and they take turns, round after round, so
 that what else the machine does meets all of them; a time is the median of the rounds' means.
 
-On cpu both have one batch in memory, over and over. On a GPU gpucnn trains as a user's run does,
-its batches from the loader, eagerly and as CUDA graphs. PyTorch is given its best: images on the
-device, batches picked there, a fused optimizer, cudnn.benchmark, no waiting between steps; eager
-and as CUDA graphs, without TF32 and with it, each contiguous and channels_last. A ratio above 1
-means that gpucnn is faster.
+On cpu both have one batch in memory, over and over. On a GPU gpucnn trains as a run does, with a
+new batch each step, eagerly and as CUDA graphs. PyTorch is given its best: images on the device,
+batches picked there, a fused optimizer, cudnn.benchmark, no waiting between steps; eager and as
+CUDA graphs, without TF32 and with it, each contiguous and channels_last. A ratio above 1 means that
+gpucnn is faster.
 """
 
 import argparse

@@ -17,10 +17,12 @@ DEV_STAMP := $(VENV)/installed-dev
 # CuPy for the driver: EXTRAS=cuda12, or cuda13 where EXTRAS names neither.
 CUPY := $(firstword $(filter cuda%,$(subst $(comma), ,$(EXTRAS))) cuda13)
 GPU_STAMP := $(VENV)/installed-dev-$(CUPY)
+GPU_OPTION := --device $(or $(strip $(DEVICE)),cuda)
+TIMED := $(patsubst %,configs/mnist_%.yaml,sprint lenet best)
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test test-all gpu-acceptance lint clean
+.PHONY: help train test test-all gpu-acceptance gpu-measure lint clean
 
 help:  ## list targets and variables
 	@echo "Targets:"
@@ -44,6 +46,12 @@ test-all: $(DEV_STAMP)  ## run every test
 
 gpu-acceptance: $(GPU_STAMP)  ## check and time everything on this machine's GPU (8 minutes)
 	$(BIN)/python scripts/gpu_acceptance.py $(if $(strip $(DEVICE)),--device '$(strip $(DEVICE))') $(if $(strip $(OUTPUT)),--output '$(strip $(OUTPUT))')
+
+gpu-measure: gpu-acceptance  ## the same, then time training on this GPU (20 minutes)
+	$(BIN)/python benchmarks/conv_candidates.py $(GPU_OPTION) --record
+	$(BIN)/python benchmarks/training_steps.py $(GPU_OPTION) --record
+	$(BIN)/python benchmarks/time_to_accuracy.py $(TIMED) $(GPU_OPTION) --record
+	$(BIN)/python scripts/update_tables.py
 
 lint: $(DEV_STAMP)  ## check style and types
 	$(BIN)/python -m ruff check

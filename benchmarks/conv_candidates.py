@@ -1,6 +1,6 @@
 """Time every plan of the benchmark convolutions that gives the same bits, on a CUDA device.
 
-    .venv/bin/python benchmarks/conv_candidates.py [--device cuda] [NAME ...]
+    .venv/bin/python benchmarks/conv_candidates.py [--device cuda] [--record] [NAME ...]
 
 A row is one pass of one shape: the estimates' plan and the fastest, in microseconds, and how much
 faster that is. `train.autotune: true` takes the fastest.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 from conv_predictions import SHAPES, shape_of
+from machine import record
 
 from gpucnn.ops import get_ops
 from gpucnn.ops.kernel_ops import KernelOps
@@ -24,11 +25,12 @@ from gpucnn.runtime.timing import milliseconds
 
 
 class Table(Tuner):
-    """Prints what it measures, and keeps nothing."""
+    """Prints what it measures, and keeps the rows alone."""
 
     def __init__(self, launcher: CudaLauncher) -> None:
         super().__init__(partial(milliseconds, launcher), {}, Path("nowhere"))
         self.name = ""
+        self.rows: list[dict[str, object]] = []
 
     def choose(
         self,
@@ -39,13 +41,17 @@ class Table(Tuner):
         *,
         measuring: bool = True,
     ) -> ConvPlan:
-        times = {found: self._measure(partial(launch, found)) for found in candidates(first, dtype)}
-        best = min(times, key=times.__getitem__)
+        us = {
+            found: 1e3 * self._measure(partial(launch, found)) for found in candidates(first, dtype)
+        }
+        best = min(us, key=us.__getitem__)
         print(
-            f"| {self.name} | {first.operation} | {words(first)} | {1e3 * times[first]:.1f} |"
-            f" {words(best)} | {1e3 * times[best]:.1f} | {times[first] / times[best]:.2f} |",
+            f"| {self.name} | {first.operation} | {words(first)} | {us[first]:.1f} |"
+            f" {words(best)} | {us[best]:.1f} | {us[first] / us[best]:.2f} |",
             flush=True,
         )
+        row = {"shape": self.name, "operation": first.operation, "estimate": words(first)}
+        self.rows.append({**row, "us": {words(found): time for found, time in us.items()}})
         return best
 
 
@@ -57,11 +63,13 @@ def words(found: ConvPlan) -> str:
 
 
 def main() -> None:
-    shapes = yaml.safe_load(SHAPES.read_text())["convolutions"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--shapes", type=Path, default=SHAPES, metavar="FILE")
+    parser.add_argument("--record", action="store_true", help="into benchmarks/results/")
     options = parser.parse_args()
+    shapes = yaml.safe_load(options.shapes.read_text())["convolutions"]
     ops = get_ops(options.device)
     if not isinstance(ops, KernelOps) or not isinstance(ops.launcher, CudaLauncher):
         parser.error(f"--device must be cuda or cuda:N, got {options.device}")
@@ -78,6 +86,8 @@ def main() -> None:
         dy = ops.conv2d_forward(x, w, **settings)
         ops.conv2d_backward_input(dy, w, x.shape, **settings)
         ops.conv2d_backward_weight(dy, x, w.shape, **settings)
+    if options.record:
+        print(record("conv_candidates", {"rows": table.rows}, ops=ops))
 
 
 if __name__ == "__main__":

@@ -16,17 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from machine import record
+from trainers import trainer
 
 import gpucnn
-from gpucnn.build.objects import (
-    build_loss,
-    build_model,
-    build_optimizer,
-    build_schedule,
-    load_data,
-)
+from gpucnn.build.objects import load_data
 from gpucnn.config import load_config
-from gpucnn.layers import skip_input_gradient
 from gpucnn.profiling.sampling import Sampler
 from gpucnn.training.callbacks import Callback, MetricsLog
 from gpucnn.training.trainer import Settings, Trainer
@@ -50,29 +44,18 @@ class Stamps(Callback):
         self.at.append(time.perf_counter_ns())
 
 
-def trainer(name: str, batch: int, steps: int) -> Trainer:
+def made_up(name: str, batch: int, steps: int) -> Trainer:
     """A run of a config's network over `steps` batches of made-up images."""
     config = load_config(CONFIGS / f"{name}.yaml")
     image = list(config.model.input)
     data = f"data={{name: synthetic, samples: {steps * batch}, image: {image},"
     data += f" batch_size: {batch}, validation: 0}}"
     config = load_config(CONFIGS / f"{name}.yaml", overrides=[data])
-    ops = gpucnn.get_ops("cpu")
-    model = build_model(config, ops)
-    skip_input_gradient(model)
-    return Trainer(
-        model,
-        build_loss(config),
-        build_optimizer(config),
-        build_schedule(config),
-        load_data(config).train,
-        ops,
-        Settings(epochs=1),
-    )
+    return trainer(config, gpucnn.get_ops("cpu"), load_data(config), Settings(epochs=1))
 
 
 def measure(name: str, batch: int, steps: int) -> dict[str, object]:
-    run, stamps = trainer(name, batch, steps), Stamps()
+    run, stamps = made_up(name, batch, steps), Stamps()
     with tempfile.TemporaryDirectory() as folder:
         metrics = MetricsLog(Path(folder) / "metrics.jsonl")
         run.callbacks += [stamps, Sampler(metrics, EVERY), metrics]

@@ -16,6 +16,7 @@ import argparse
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 import traceback
@@ -32,7 +33,7 @@ from acceptance.kernels import kernels
 from acceptance.machine import describe, without_pool
 from acceptance.parity import determinism, parity
 from acceptance.sections import Deadline, DeviceLostError, Section
-from acceptance.suite import sanitizer, tests
+from acceptance.suite import environment, sanitizer, tests
 from acceptance.tables import overview, tables
 from acceptance.timing import ratios, timing
 from acceptance.training import training
@@ -64,17 +65,21 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     if options.section is not None:
         return run_here(options)
-    try:
-        gpucnn.get_ops(options.device)
-    except DeviceError as error:
-        print(f"gpu_acceptance: {error}", file=sys.stderr)
-        return 2
-    report = Report.of(options)
+    if options.machine:
+        return machine_here(options.device)
+    # A GPU may serve one process at a time: the sections', so this one never opens it.
+    asked = subprocess.run(
+        [*command(options), "--machine"],
+        env=environment(), stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    if asked.returncode:
+        return asked.returncode
+    report = Report.of(options, json.loads(asked.stdout))
     console = Console()
     try:
         for name in [options.only] if options.only else SECONDS:
             console.print(f"{name}: at most {SECONDS[name]} s")
-            section = run(name, options)
+            section = run(name, options, alone=bool(report.machine.get("exclusive")))
             for failure in section.failures[:SHOWN_FAILURES]:
                 console.print(f"  {failure}", markup=False, highlight=False)
             report.add(section)
@@ -93,6 +98,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small shapes and few of them")
     parser.add_argument("--only", choices=SECONDS, help="one section alone")
     # How a section is run in a process of its own (acceptance/isolation.py).
+    parser.add_argument("--machine", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--section", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--journal", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
@@ -101,17 +107,36 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(name: str, options: argparse.Namespace) -> Section:
-    """One section, in processes of its own; what it raises is its failure and no other's."""
+def command(options: argparse.Namespace) -> list[str]:
+    """This script again, on the same device."""
+    return [sys.executable, str(Path(__file__).resolve()), "--device", options.device]
+
+
+def machine_here(device: str) -> int:
+    """Print as JSON what the figures are measured on."""
+    try:
+        gpucnn.get_ops(device)
+    except DeviceError as error:
+        print(f"gpu_acceptance: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(describe(device)))
+    return 0
+
+
+def run(name: str, options: argparse.Namespace, *, alone: bool) -> Section:
+    """One section, in processes of its own; what it raises is its failure and no other's.
+
+    `alone`: no two of these at a time.
+    """
     deadline, began = Deadline(SECONDS[name]), time.monotonic()
     try:
         if name == "tests":
-            section = tests(options.device, deadline, options.quick)
+            section = tests(options.device, deadline, options.quick, alone=alone)
         elif name == "sanitizer":
             section = sanitizer(options.device, deadline)
         else:
-            command = [sys.executable, str(Path(__file__).resolve()), "--device", options.device]
-            section = isolated(name, command + ["--quick"] * options.quick, deadline)
+            again = [*command(options), *["--quick"] * options.quick]
+            section = isolated(name, again, deadline)
         if name == "timing":
             section.note(**ratios(section.rows))
     except Exception as error:
@@ -159,8 +184,8 @@ class Report:
     finished: bool = False
 
     @classmethod
-    def of(cls, options: argparse.Namespace) -> "Report":
-        machine = {"date": date.today().isoformat(), **describe(options.device)}
+    def of(cls, options: argparse.Namespace, machine: dict[str, Any]) -> "Report":
+        machine = {"date": date.today().isoformat(), **machine}
         report = cls(options.output or free_name(RESULTS, machine), machine, {})
         report.output.parent.mkdir(parents=True, exist_ok=True)
         report.write()

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,38 @@ CONFIGS = sorted(set((ROOT / "configs").glob("*.yaml")) - {ROOT / "configs/bench
 PROFILING = ROOT / "docs" / "profiling.md"
 OUTPUT = re.compile(r"<!-- output: (\S+) \| ([^|\n]+) \| (\d+) -->\n.*?<!-- end -->", re.DOTALL)
 """A stored profile, how a line of what `gpucnn profile` prints begins, lines from there on."""
+RESULTS = ROOT / "benchmarks" / "results"
+Results = dict[str, dict[str, Any]]
+"""Entries by section."""
 NOT_MEASURED = "accuracy: not measured"
 MEASURED = re.compile(r"^# (cpu, .*|accuracy: not measured)$")
 
 
-def figures() -> dict[str, dict[str, Any]]:
-    """Each section's newest entry over all result files, with the name of its file."""
-    newest = {}
-    for path in sorted((ROOT / "benchmarks" / "results").glob("cpu-*.json")):
+def figures() -> Results:
+    """Each section's newest entry over all result files of the cpu, with the name of its file."""
+    return {section: entry for section, entry in entries() if "gpu" not in entry["machine"]}
+
+
+def gpu_figures() -> dict[str, Results]:
+    """The same of each GPU, by its name."""
+    found: dict[str, Results] = {}
+    for section, entry in entries():
+        if "gpu" in entry["machine"]:
+            found.setdefault(entry["machine"]["gpu"], {})[section] = entry
+    return found
+
+
+def entries() -> list[tuple[str, dict[str, Any]]]:
+    """What `record` of benchmarks/machine.py wrote: sections with their entries, newest last."""
+    found = []
+    for path in sorted(RESULTS.glob("*.json"), key=lambda path: path.stem[-len("2026-01-01") :]):
         for section, entry in json.loads(path.read_text()).items():
-            newest[section] = {**entry, "file": path.name}
-    return newest
+            if isinstance(entry, dict) and {"machine", "figures"} <= set(entry):
+                found.append((section, {**entry, "file": path.name}))
+    return found
 
 
-def configs_table(results: dict[str, dict[str, Any]]) -> list[str]:
+def configs_table(results: Results) -> list[str]:
     rows = ["| config | parameters | epochs | time | test accuracy |", "|---|---|---|---|---|"]
     for path in CONFIGS:
         name = f"[{path.stem}](configs/{path.name})"
@@ -52,7 +71,7 @@ def configs_table(results: dict[str, dict[str, Any]]) -> list[str]:
     return [*rows, *machines(results, "train ")]
 
 
-def convolutions_table(results: dict[str, dict[str, Any]]) -> list[str]:
+def convolutions_table(results: Results) -> list[str]:
     if "convolutions" not in results:
         return ["Not measured."]
     measured = results["convolutions"]["figures"]
@@ -65,7 +84,7 @@ def convolutions_table(results: dict[str, dict[str, Any]]) -> list[str]:
     return [*rows, *machines(results, "convolutions")]
 
 
-def steps_table(results: dict[str, dict[str, Any]]) -> list[str]:
+def steps_table(results: Results) -> list[str]:
     if "training_steps" not in results:
         return ["Not measured."]
     rows = ["| training step | gpucnn | PyTorch | ratio | peak memory |", "|---|---|---|---|---|"]
@@ -77,7 +96,57 @@ def steps_table(results: dict[str, dict[str, Any]]) -> list[str]:
     return [*rows, *machines(results, "training_steps")]
 
 
-def machines(results: dict[str, dict[str, Any]], prefix: str) -> list[str]:
+def gpu_steps_table(gpus: dict[str, Results]) -> list[str]:
+    """Milliseconds, PyTorch's with their ratio to gpucnn's graph in brackets."""
+    columns = ("eager_fp32", "eager_tf32", "graph_fp32", "graph_tf32")
+    rows = [
+        "| GPU, training step | gpucnn, eager | as a graph | PyTorch, eager | with TF32"
+        " | as a graph | with TF32 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    measured = {gpu: r["training_steps"] for gpu, r in gpus.items() if "training_steps" in r}
+    for gpu, entry in measured.items():
+        for row in entry["figures"]["rows"]:
+            cells = [f"{row[f'gpucnn_{how}_ms']:.3f}" for how in ("eager", "graph")]
+            for ratio in (row.get(f"torch_{column}_ratio") for column in columns):
+                ms = None if ratio is None else ratio * row["gpucnn_graph_ms"]
+                cells.append("" if ms is None else f"{ms:.3f} ({ratio:.2f})")
+            rows.append(f"| {gpu}, {row['config']}, batch {row['batch']} | {' | '.join(cells)} |")
+    return [*rows, *files(measured.values())] if measured else ["Not measured."]
+
+
+def accuracy_table(results: Results, gpus: dict[str, Results]) -> list[str]:
+    """Median seconds of training, or how many of the runs came so far."""
+    rows, measured = [], []
+    for where, found in {"cpu": results, **gpus}.items():
+        for section in sorted(name for name in found if name.startswith("time_to_accuracy ")):
+            measured.append(found[section])
+            for by, run in found[section]["figures"]["runs"].items():
+                times = {key: value for key, value in run.items() if key != "curves"}
+                head = "".join(f" {accuracy} |" for accuracy in times)
+                cells = "".join(f" {reached(value)} |" for value in times.values())
+                name = section.removeprefix("time_to_accuracy ")
+                rows.append(f"| {name} | {where} | {by.replace('torch_', 'PyTorch, ')} |{cells}")
+    if not rows:
+        return ["Not measured."]
+    columns = "---|" * head.count("|")
+    return [f"| config | on | by |{head}", f"|---|---|---|{columns}", *rows, *files(measured)]
+
+
+def reached(value: dict[str, Any]) -> str:
+    times, middle = value["seconds"], value["median_seconds"]
+    if middle is not None:
+        return f"{middle:.1f} s" if middle >= 10 else f"{middle:.3f} s"
+    return f"{sum(time is not None for time in times)} of {len(times)} runs"
+
+
+def files(measured: Iterable[dict[str, Any]]) -> list[str]:
+    """A line that says which files the entries are in."""
+    names = sorted({entry["file"] for entry in measured})
+    return ["", f"From {', '.join(f'[{name}](benchmarks/results/{name})' for name in names)}."]
+
+
+def machines(results: Results, prefix: str) -> list[str]:
     """A line that says where the sections' figures were measured, and the files they are in."""
     entries = [entry for section, entry in results.items() if section.startswith(prefix)]
     lines = {
@@ -94,20 +163,22 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def readme(text: str, results: dict[str, dict[str, Any]]) -> str:
+def readme(text: str, results: Results, gpus: dict[str, Results]) -> str:
     tables = {
-        "configs": configs_table,
-        "convolutions": convolutions_table,
-        "training_steps": steps_table,
+        "configs": configs_table(results),
+        "convolutions": convolutions_table(results),
+        "training_steps": steps_table(results),
+        "gpu_training_steps": gpu_steps_table(gpus),
+        "time_to_accuracy": accuracy_table(results, gpus),
     }
     for name, table in tables.items():
         begin, end = f"<!-- table: {name} -->\n", "<!-- end -->"
         before, rest = text.split(begin)
-        text = before + begin + "\n".join(table(results)) + "\n" + end + rest.split(end, 1)[1]
+        text = before + begin + "\n".join(table) + "\n" + end + rest.split(end, 1)[1]
     return text
 
 
-def config(path: Path, results: dict[str, dict[str, Any]]) -> str:
+def config(path: Path, results: Results) -> str:
     """The file with its second line saying what was measured."""
     lines = path.read_text().splitlines(keepends=True)
     entry = results.get(f"train {path.stem}")
@@ -151,7 +222,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, only compare")
     args = parser.parse_args()
     results = figures()
-    wanted = {ROOT / "README.md": readme((ROOT / "README.md").read_text(), results)}
+    wanted = {ROOT / "README.md": readme((ROOT / "README.md").read_text(), results, gpu_figures())}
     wanted[PROFILING] = profiling(PROFILING.read_text())
     wanted |= {path: config(path, results) for path in CONFIGS}
     stale = [path for path, text in wanted.items() if path.read_text() != text]

@@ -29,8 +29,8 @@ NAMES = [path.stem for path in CONFIGS]
 
 def test_the_configs_that_were_promised_are_there() -> None:
     promised = (
-        "digits_lenet seed_cnn_mnist mnist_lenet mnist_best fashion_mnist_cnn cifar10_resnet20"
-        " mlp_mnist debug_cpu seed_gradient_descent"
+        "digits_lenet seed_cnn_mnist mnist_lenet mnist_best mnist_sprint fashion_mnist_cnn"
+        " cifar10_resnet20 mlp_mnist debug_cpu seed_gradient_descent"
     )
     assert set(promised.split()) <= set(NAMES)
 

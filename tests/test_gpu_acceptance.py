@@ -271,7 +271,7 @@ def test_a_test_that_fails_or_is_skipped_is_named(
     (folder / "test_host.py").write_text("def test_it(): pass\n")
     (folder / "test_broken.py").write_text("import no_such_module\n")
     monkeypatch.setattr(suite, "ROOT", tmp_path)
-    section = suite.tests("emulator", Deadline(60), quick=False)
+    section = suite.tests("emulator", Deadline(60), quick=False, alone=False)
     counts = {row["file"]: (row["passed"], row["failed"]) for row in section.rows}
     assert counts["tests/ops/test_some.py"] == (1, 1)
     assert "tests/ops/test_host.py" not in counts

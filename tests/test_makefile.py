@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Writes each of its calls, a line of arguments, to `calls`.
 FAKE_PYTHON = '#!/bin/sh\necho "$*" >> calls\n'
-TARGETS = ["help", "train", "test", "test-all", "gpu-acceptance", "lint", "clean"]
+TARGETS = ["help", "train", "test", "test-all", "gpu-acceptance", "gpu-measure"]
+TARGETS += ["lint", "clean"]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -133,6 +134,20 @@ def test_the_acceptance_installs_one_cupy_and_runs(
     assert uninstall.endswith(f"--yes {other}")
     assert install.endswith(f"--editable .[test,{cupy}]")
     assert run == "scripts/gpu_acceptance.py --device cuda:1"
+
+
+def test_the_gpu_is_measured_once_it_is_accepted(checkout: Path) -> None:
+    make(checkout, "gpu-measure", "DEVICE=cuda:1")
+    *_, accepted, plans, steps, accuracy, tables = calls(checkout)
+    assert accepted.startswith("scripts/gpu_acceptance.py")
+    assert plans == "benchmarks/conv_candidates.py --device cuda:1 --record"
+    assert steps == "benchmarks/training_steps.py --device cuda:1 --record"
+    first, *configs = accuracy.removesuffix(" --device cuda:1 --record").split()
+    assert first == "benchmarks/time_to_accuracy.py"
+    assert all((ROOT / path).is_file() for path in [first, *configs, plans.split()[0]])
+    assert tables == "scripts/update_tables.py"
+    make(checkout, "gpu-measure")
+    assert "benchmarks/conv_candidates.py --device cuda --record" in calls(checkout)
 
 
 def test_lint_runs_all_checkers(checkout: Path) -> None:

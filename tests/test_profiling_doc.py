@@ -1,17 +1,15 @@
-"""docs/profiling.md: its commands parse, its links lead somewhere, its outputs are stored ones.
+"""docs/profiling.md: its outputs are of stored profiles, and those of its commands.
 
-That the outputs are those of the stored profiles is tested with the other tables (test_tables.py).
+That they are what the profiles say is tested with the other tables (test_tables.py), commands and
+links with those of all pages (test_pages.py).
 """
 
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from gpucnn.cli import parser
-from gpucnn.errors import ConfigError
 from gpucnn.profiling.files import read_profile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,38 +18,12 @@ TEXT = FILE.read_text(encoding="utf-8")
 
 BLOCKS = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
-INLINE = re.findall(r"`((?:gpucnn|python) [^`]+)`", TEXT)
-LINKS = re.findall(r"\]\(([^)]+)\)", TEXT)
 STORED = sorted(set(re.findall(r"<!-- output: (\S+) ", TEXT)))
 
 
 def test_there_is_something_to_test() -> None:
     assert len(COMMANDS) >= 6
     assert len(STORED) == 2
-    assert len(LINKS) > 5
-
-
-@pytest.mark.parametrize("command", [*COMMANDS, *INLINE])
-def test_commands_parse_and_their_files_exist(command: str) -> None:
-    program, *words = shlex.split(command)
-    if program == "python":
-        assert (ROOT / words[0]).exists()
-        return
-    assert program == "gpucnn"
-    if len(words) > 1:  # more than the command's name
-        parser().parse_args(words)
-    assert words[0] in (parser().format_help())
-    assert all((ROOT / word).exists() for word in words if word.startswith("configs/"))
-
-
-def test_a_wrong_option_would_be_found() -> None:
-    with pytest.raises(ConfigError, match="--gpus"):
-        parser().parse_args(["profile", "a.yaml", "--gpus", "h200"])
-
-
-@pytest.mark.parametrize("link", [link for link in LINKS if "://" not in link])
-def test_links_lead_somewhere(link: str) -> None:
-    assert (FILE.parent / link).exists()
 
 
 def into_any_folder(command: str) -> str:

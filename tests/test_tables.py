@@ -21,7 +21,7 @@ def test_a_changed_figure_changes_readme_and_config() -> None:
     run = dict(results["train digits_lenet"]["figures"], test_accuracy=0.1234)
     changed = {**results, "train digits_lenet": {**results["train digits_lenet"], "figures": run}}
     text = (ROOT / "README.md").read_text()
-    assert "12.34%" in script.readme(text, changed)
+    assert "12.34%" in script.readme(text, changed, {})
     path = ROOT / "configs" / "digits_lenet.yaml"
     assert script.config(path, changed) != path.read_text()
     assert "# accuracy: not measured\n" in script.config(path, {})

@@ -22,10 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=ACTIONS, help="what to do with the kernels")
     parser.add_argument("names", nargs="*", metavar="NAME", help="files (default: all)")
     parser.add_argument(
-        "--arch", default=REPORTED, help=f"report: architectures (default: {REPORTED})"
+        "--arch",
+        help=f"report: architectures (default: {REPORTED}; all of them for a budget)",
     )
     parser.add_argument(
-        "--write-budget", metavar="FILE", help="report: write the figures as the new budget"
+        "--write-budget",
+        metavar="FILE",
+        help="report: write the figures as the new budget; beside NAMEs, those of the other kernels"
+        " stay",
     )
     parser.add_argument("--device", default="cuda", help="build: cuda, cuda:N or emulator")
 
@@ -37,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         return _list(builds)
     if args.action == "build":
         return _build(builds, args.device)
-    return _report(builds, args.arch.split(","), args.write_budget)
+    return _report(builds, args)
 
 
 def _chosen(names: list[str]) -> "list[Build]":
@@ -64,9 +68,11 @@ def _list(builds: "list[Build]") -> int:
     return 0
 
 
-def _report(builds: "list[Build]", archs: list[str], write: str | None) -> int:
+def _report(builds: "list[Build]", args: argparse.Namespace) -> int:
     from gpucnn.runtime import report
 
+    usual = REPORTED if args.write_budget is None else ",".join(report.MULTIPROCESSORS)
+    archs = (args.arch or usual).split(",")
     unknown = [arch for arch in archs if arch not in report.MULTIPROCESSORS]
     if unknown:
         known = ", ".join(report.MULTIPROCESSORS)
@@ -88,8 +94,8 @@ def _report(builds: "list[Build]", archs: list[str], write: str | None) -> int:
             for usage in found
         ],
     )
-    if write is not None:
-        report.write_budget(found, Path(write))
+    if args.write_budget is not None:
+        report.write_budget(found, Path(args.write_budget), keep=bool(args.names))
         return 0
     budget = report.read_budget()
     faults = [fault for usage in found for fault in report.beyond(usage, budget)]

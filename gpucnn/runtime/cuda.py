@@ -25,6 +25,7 @@ from gpucnn.runtime.cuda_checks import (
     installed,
     keep_cache_writable,
     keep_in_memory,
+    open_device,
 )
 from gpucnn.runtime.cuda_graph import CudaGraph
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
@@ -76,9 +77,7 @@ class CudaLauncher(Launcher):
         check_driver(self._cupy)
         check_index(self._cupy, index)
         self.dlpack_device = (DLPACK_CUDA, index)
-        self.device = self._cupy.cuda.Device(index)
-        # New arrays of the caller's thread belong to this device as well.
-        self.device.use()
+        self.device = open_device(self._cupy, index)
         self.arch = f"sm_{self.device.compute_capability}"
         self.copies_asynchronously = int(self.device.compute_capability) >= 80
         self.max_shared_bytes = int(self.device.attributes["MaxSharedMemoryPerBlockOptin"])

@@ -78,6 +78,19 @@ def check_index(cupy: Any, index: int) -> None:
         raise DeviceError(f"this machine has {last}")
 
 
+def open_device(cupy: Any, index: int) -> Any:
+    """The device, to which new arrays of the caller's thread belong from now on."""
+    device = cupy.cuda.Device(index)
+    try:
+        device.use()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DeviceError(
+            f"CUDA does not open it ({error}): another process may have it for itself"
+            " (nvidia-smi -q -d COMPUTE,PIDS)"
+        ) from error
+    return device
+
+
 def check_toolkit(cupy: Any, device: Any, arch: str) -> None:
     """Compile and run one of CuPy's own kernels, which need CUDA's headers: clear errors, early."""
     try:

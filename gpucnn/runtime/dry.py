@@ -17,6 +17,8 @@ from gpucnn.runtime.memory import HostMemory
 class DryMemory(HostMemory):
     """Blocks that are none: every array begins at the same place."""
 
+    apart = False
+
     def __init__(self) -> None:
         self._size = 0
         self._room: Any = None

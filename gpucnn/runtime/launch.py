@@ -16,9 +16,9 @@ import numpy as np
 
 from gpucnn.errors import CaptureError, DeviceError, KernelError, ShapeError
 from gpucnn.runtime.kernel import Kernel, KernelParameter
-from gpucnn.runtime.memory import Memory
+from gpucnn.runtime.memory import Memory, address
 
-__all__ = ["Dim", "Graph", "Kernel", "Launcher", "address", "refuse_overlaps"]
+__all__ = ["Dim", "Graph", "Kernel", "Launcher", "refuse_overlaps"]
 
 Dim = tuple[int, int, int]
 
@@ -59,11 +59,6 @@ def _dtype(kernel: Kernel, parameter: KernelParameter) -> "np.dtype[Any]":
             f" {parameter.type}"
         )
     return np.dtype([(field, kernel.dtype(c_type)) for field, c_type in fields], align=True)
-
-
-def address(a: Any) -> int:
-    """Where the elements of a NumPy or CuPy array begin."""
-    return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
 
 
 class Graph(Protocol):

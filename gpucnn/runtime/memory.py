@@ -16,8 +16,16 @@ ALIGNMENT = 256
 """What blocks, and the places inside them, begin at a multiple of: cudaMalloc's own."""
 
 
+def address(a: Any) -> int:
+    """Where the elements of a NumPy or CuPy array begin."""
+    return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
+
+
 class Memory(Protocol):
     """Where the arrays of one device lie."""
+
+    apart: bool
+    """Whether arrays that live at a time lie apart: not where they are only counted."""
 
     def block(self, size: int) -> Any:
         """`size` bytes, not initialised; they stay while an array in them does."""
@@ -33,6 +41,9 @@ class Memory(Protocol):
 
     def copy(self, target: Any, source: Any) -> None:
         """Overwrite `target` with another array of the device, of its shape, dtype and layout."""
+
+    def clear(self, target: Any) -> None:
+        """Overwrite `target` with zeros."""
 
     def write(self, target: Any, host: Any) -> None:
         """Overwrite `target` with a NumPy array of its shape, dtype and layout."""
@@ -82,6 +93,7 @@ class _Block(np.ndarray):
 class HostMemory:
     """Memory of the host, for the devices whose arrays are NumPy's."""
 
+    apart = True
     recording: Recording | None = None
     """Where copies go instead of being done, while there is one."""
 
@@ -107,6 +119,9 @@ class HostMemory:
         else:
             self.recording.add(np.copyto, (target, source))
 
+    def clear(self, target: Any) -> None:
+        self.copy(target, 0)
+
     def write(self, target: Any, host: Any) -> None:
         np.copyto(target, host)
 
@@ -129,6 +144,8 @@ class CudaMemory:
 
     `reported` does so for copies whose end somebody waits for.
     """
+
+    apart = True
 
     def __init__(
         self,
@@ -160,6 +177,9 @@ class CudaMemory:
 
     def copy(self, target: Any, source: Any) -> None:
         target[...] = source
+
+    def clear(self, target: Any) -> None:
+        target.fill(0)
 
     def write(self, target: Any, host: Any) -> None:
         target.set(host)

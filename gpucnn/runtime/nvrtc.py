@@ -71,6 +71,21 @@ def compiled(
 
     Raises KernelError with the compiler's messages where the text does not compile.
     """
+    return _compiled(source, name, macros, arch, "CUBIN")
+
+
+def ptx(source: str, name: str, macros: tuple[tuple[str, str], ...], arch: str) -> str:
+    """The instructions before they are made those of one GPU; `arch` as "compute_90".
+
+    Raises KernelError with the compiler's messages where the text does not compile.
+    """
+    return _compiled(source, name, macros, arch, "PTX")[1].decode()
+
+
+def _compiled(
+    source: str, name: str, macros: tuple[tuple[str, str], ...], arch: str, kind: str
+) -> tuple[str, bytes]:
+    """What the compiler reports, and its "CUBIN" or "PTX"."""
     library = _library()
     program = ctypes.c_void_p()
     status = library.nvrtcCreateProgram(
@@ -86,9 +101,9 @@ def compiled(
         library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
         log = ctypes.create_string_buffer(max(1, size.value))
         library.nvrtcGetProgramLog(program, log)
-        library.nvrtcGetCUBINSize(program, ctypes.byref(size))
+        getattr(library, f"nvrtcGet{kind}Size")(program, ctypes.byref(size))
         code = ctypes.create_string_buffer(max(1, size.value))
-        library.nvrtcGetCUBIN(program, code)
+        getattr(library, f"nvrtcGet{kind}")(program, code)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
     text = log.value.decode(errors="replace")

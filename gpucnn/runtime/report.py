@@ -53,7 +53,8 @@ class Usage:
     arch: str
     registers: int
     spilled: int
-    """Bytes of spill stores and loads."""
+    """Bytes of spill stores and loads, or of the stack frame if it is larger: where an array is
+    indexed by what only the run knows, it lies in the same slow memory."""
     shared: int
     """Static bytes a block."""
 
@@ -87,6 +88,7 @@ def occupancy(arch: str, block: int, registers: int, shared: int) -> float:
 
 _ENTRY = re.compile(
     r"Compiling entry function '(?P<symbol>\w+)'.*?"
+    r"(?P<frame>\d+) bytes stack frame, "
     r"(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads.*?"
     r"Used (?P<registers>\d+) registers(?P<rest>[^\n]*)",
     re.DOTALL,
@@ -104,7 +106,7 @@ def usages(build: Build, arch: str) -> list[Usage]:
             match["symbol"],
             arch,
             int(match["registers"]),
-            int(match["stores"]) + int(match["loads"]),
+            max(int(match["frame"]), int(match["stores"]) + int(match["loads"])),
             int(shared[1]) if shared else 0,
         )
     return [found[symbol] for symbol in build.symbols]
@@ -157,7 +159,12 @@ def budget_of(found: Sequence[Usage]) -> dict[str, dict[str, int]]:
     return dict(sorted(budget.items()))
 
 
-def write_budget(found: Sequence[Usage], path: Path) -> None:
-    """One kernel a line."""
-    lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in budget_of(found).items()]
+def write_budget(found: Sequence[Usage], path: Path, *, keep: bool = False) -> None:
+    """One kernel a line. With `keep`, what the file has of other kernels stays."""
+    budget = budget_of(found)
+    if keep and path.exists():
+        symbols = {usage.symbol for usage in found}
+        others = {k: v for k, v in read_budget(path).items() if k.split()[0] not in symbols}
+        budget = dict(sorted({**others, **budget}.items()))
+    lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in budget.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 from gpucnn.runtime.cuda import CudaLauncher
 from gpucnn.runtime.source import assemble
@@ -15,21 +16,41 @@ SCRATCHES = 32
 """How many: some half a millisecond on a fast GPU, in which the host launches what is timed."""
 
 
+class CudaEvents:
+    """CuPy's events on its current stream, and `size` bytes to write while the host gets ahead."""
+
+    def __init__(self, cupy: Any, size: int) -> None:
+        self._cupy, self._size = cupy, size
+        self._memory = cupy.cuda.alloc(size)
+
+    def flush(self) -> None:
+        """Write the bytes, without waiting: the device is busy, and its L2 full of them."""
+        self._memory.memset_async(0, self._size)
+
+    def event(self) -> Any:
+        """Mark this place of the queue, without waiting."""
+        event = self._cupy.cuda.Event()
+        event.record()
+        return event
+
+    def milliseconds(self, begin: Any, end: Any) -> float:
+        """From one event to another, which is waited for."""
+        end.synchronize()
+        return float(self._cupy.cuda.get_elapsed_time(begin, end))
+
+
 def milliseconds(launcher: CudaLauncher, work: Callable[[], None]) -> float:
     """The median of some runs of what `work` launches, by CUDA events."""
-    cupy = launcher.cupy
     with launcher.device:
         work()  # compiles it
-        scratch = cupy.cuda.alloc(SCRATCH)
-        events = [cupy.cuda.Event() for _ in range(RUNS + 1)]
+        events = CudaEvents(launcher.cupy, SCRATCH)
         for _ in range(SCRATCHES):
-            scratch.memset_async(0, SCRATCH)
-        events[0].record()
-        for event in events[1:]:
+            events.flush()
+        marks = [events.event()]
+        for _ in range(RUNS):
             work()
-            event.record()
-        events[-1].synchronize()
-        return median(float(cupy.cuda.get_elapsed_time(a, b)) for a, b in pairwise(events))
+            marks.append(events.event())
+        return median(events.milliseconds(a, b) for a, b in pairwise(marks))
 
 
 def environment(launcher: CudaLauncher, files: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from gpucnn.errors import CheckpointError
+from gpucnn.errors import CheckpointError, ConfigError
 
 FINAL = ("max_iterations", "epsilon", "early_stopping")
 """Stop reasons that a resumed run keeps. (`epochs` follows from the config, which may change.)"""
@@ -57,6 +57,32 @@ class Progress:
         if (values["batch"] > 0) != (values["epoch_images"] > 0):
             raise CheckpointError("its counters are damaged: batch and epoch_images disagree")
         return cls(**values)
+
+    def count_update(self, images: int, loss: float) -> None:
+        """One more update, on this many images of that loss, summed over them."""
+        self.iteration, self.batch = self.iteration + 1, self.batch + 1
+        self.images += images
+        self.epoch_images, self.log_images = self.epoch_images + images, self.log_images + images
+        self.epoch_loss, self.log_loss = self.epoch_loss + loss, self.log_loss + loss
+
+    def note_best(self, loss: float, accuracy: float) -> bool:
+        """Whether the epoch that has just been completed is the best so far; `best` is it then."""
+        best = self.best
+        if best is not None and (accuracy, -loss) <= (best.accuracy, -best.loss):
+            return False
+        self.best = Best(self.epoch, self.iteration, loss, accuracy)
+        return True
+
+    def check_within(self, *, epochs: int, batches: int) -> None:
+        """CheckpointError or ConfigError where a run of `epochs` of `batches` has no such place."""
+        if self.batch > batches:
+            raise CheckpointError(f"its batch {self.batch} is beyond the {batches} of an epoch")
+        begun = self.epoch + (self.batch > 0)
+        if begun > epochs:
+            raise ConfigError(
+                f"train.epochs {epochs} is less than the {begun} that the checkpoint has begun:"
+                " raise it"
+            )
 
 
 @dataclass

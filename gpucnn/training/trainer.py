@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.errors import CheckpointError, ConfigError, NonFiniteError
+from gpucnn.errors import CheckpointError, NonFiniteError
 from gpucnn.layers.base import Layer
 from gpucnn.losses import Loss
 from gpucnn.ops.base import Ops
@@ -20,7 +20,7 @@ from gpucnn.training.evaluation import Evaluation, evaluate, summed
 from gpucnn.training.feed import Batch, Batches, FedBatch, feed_of
 from gpucnn.training.graph import Steps
 from gpucnn.training.interruption import Interrupted
-from gpucnn.training.progress import Best, Clock, Progress
+from gpucnn.training.progress import Clock, Progress
 from gpucnn.training.settings import Settings
 from gpucnn.training.state import State
 from gpucnn.training.step import Moment, Outcome, Step
@@ -127,16 +127,7 @@ class Trainer:
         named = {c.name: c for c in self.callbacks if c.name is not None}
         if not isinstance(states, dict) or set(states) != set(named):
             raise CheckpointError(f"its callbacks are not this run's: {', '.join(map(str, named))}")
-        if progress.batch > len(self.batches):
-            raise CheckpointError(
-                f"its batch {progress.batch} is beyond the {len(self.batches)} of an epoch"
-            )
-        done = progress.epoch + (progress.batch > 0)
-        if done > self.settings.epochs:
-            raise ConfigError(
-                f"train.epochs {self.settings.epochs} is less than the {done} that the checkpoint"
-                " has begun: raise it"
-            )
+        progress.check_within(epochs=self.settings.epochs, batches=len(self.batches))
         self._state.check(checkpoint.tensors)
         for name, callback in named.items():
             callback.load_state(states[name])
@@ -180,15 +171,14 @@ class Trainer:
             raise
 
     def _take_in(self, batch: Batch | FedBatch, outcome: Outcome) -> None:
+        """Account for a step that is over; NonFiniteError where it was not finite."""
         p, settings, n = self.progress, self.settings, len(batch.labels)
         loss = summed(self.loss, outcome.loss, n)
         if not outcome.finite:
             raise NonFiniteError(self._non_finite(batch, loss))
         if settings.epsilon is not None and outcome.change < settings.epsilon:
             self.request_stop("epsilon")
-        p.iteration, p.batch = p.iteration + 1, p.batch + 1
-        p.images, p.epoch_images, p.log_images = p.images + n, p.epoch_images + n, p.log_images + n
-        p.epoch_loss, p.log_loss = p.epoch_loss + loss, p.log_loss + loss
+        p.count_update(n, loss)
         if p.iteration == settings.max_iterations:
             self.request_stop("max_iterations")
         self.clock.lap(training=True)
@@ -215,15 +205,11 @@ class Trainer:
         p = self.progress
         record = self._record("epoch", p.epoch_loss / p.epoch_images, self.images_per_second)
         p.epoch, p.batch, p.epoch_loss, p.epoch_images = p.epoch + 1, 0, 0.0, 0
-        best = False
+        record |= {"validation_loss": None, "validation_accuracy": None, "best": False}
         if evaluation is not None:
-            score = (evaluation.accuracy, -evaluation.loss)
-            best = p.best is None or score > (p.best.accuracy, -p.best.loss)
-            if best:
-                p.best = Best(p.epoch, p.iteration, evaluation.loss, evaluation.accuracy)
-        record["validation_loss"] = evaluation.loss if evaluation is not None else None
-        record["validation_accuracy"] = evaluation.accuracy if evaluation is not None else None
-        record["best"] = best
+            loss, accuracy = evaluation.loss, evaluation.accuracy
+            record |= {"validation_loss": loss, "validation_accuracy": accuracy}
+            record["best"] = p.note_best(loss, accuracy)
         self._call("on_epoch", record)
         self.clock.lap()
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+EXCLUSIVE = 3
+"""cudaComputeModeExclusiveProcess: the GPU refuses a second process (nvidia-smi -c)."""
 PACKAGES = ("gpucnn", "numpy", "torch", "cupy-cuda13x", "cupy-cuda12x", "nvidia-cuda-nvrtc")
 
 
@@ -34,14 +36,15 @@ def _gpu(device: str) -> dict[str, Any]:
         return {"gpu": "emulator", "driver": None}
     import cupy
 
-    runtime = cupy.cuda.runtime
-    properties = runtime.getDeviceProperties(cupy.cuda.Device().id)
+    runtime, opened = cupy.cuda.runtime, cupy.cuda.Device()
+    properties = runtime.getDeviceProperties(opened.id)
     return {
         "gpu": properties["name"].decode(),
         "compute_capability": f"{properties['major']}.{properties['minor']}",
         "multiprocessors": properties["multiProcessorCount"],
         "memory_bytes": properties["totalGlobalMem"],
         "l2_bytes": properties["l2CacheSize"],
+        "exclusive": opened.attributes["ComputeMode"] == EXCLUSIVE,
         "driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
         "driver_cuda": runtime.driverGetVersion(),
         "runtime_cuda": runtime.runtimeGetVersion(),

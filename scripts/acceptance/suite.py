@@ -31,8 +31,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def tests(device: str, deadline: Deadline, quick: bool) -> Section:
-    """The tests of Ops and layers on the device, file by file; on cuda a skip is a failure."""
+def tests(device: str, deadline: Deadline, quick: bool, *, alone: bool) -> Section:
+    """The tests of Ops and layers on the device, file by file; on cuda a skip is a failure.
+
+    `alone`: one file at a time.
+    """
     section = Section("tests")
     kind = device.split(":")[0]
     files = [
@@ -41,7 +44,7 @@ def tests(device: str, deadline: Deadline, quick: bool) -> Section:
         for path in sorted((ROOT / "tests" / folder).glob("test_*.py"))
         if not quick or path.name in ("test_elementwise.py", "test_shapes.py")
     ]
-    with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(1 if alone else min(WORKERS, os.cpu_count() or 1)) as pool:
         for row, failures in pool.map(lambda file: _test_file(kind, file, deadline), files):
             if row is not None:
                 section.add(row)

@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 USERS = ("gpucnn/runtime/cuda.py", "gpucnn/runtime/cuda_checks.py", "gpucnn/runtime/cuda_graph.py",
          "gpucnn/runtime/memory.py", "gpucnn/runtime/staging.py", "gpucnn/runtime/timing.py",
          "scripts/acceptance/machine.py", "scripts/acceptance/timing.py",
-         "gpucnn/profiling/benchmark/timers.py",
          "gpucnn/profiling/benchmark/device.py")  # fmt: skip
 
 CONV = Conv2dShape.of((2, 5, 9, 7), (4, 5, 3, 3), stride=2, padding=1, dilation=1, groups=1)
@@ -141,7 +140,8 @@ def test_the_calls_have_these_signatures(cupy: Any) -> None:
         assert hasattr(type(device), name)
     assert int(cupy.cuda.runtime.runtimeGetVersion()) >= 12000
     # Device.attributes has the names without cudaDevAttr.
-    assert hasattr(cupy.cuda.runtime, "cudaDevAttrMaxSharedMemoryPerBlockOptin")
+    for name in ("MaxSharedMemoryPerBlockOptin", "ComputeMode"):
+        assert hasattr(cupy.cuda.runtime, f"cudaDevAttr{name}")
 
 
 def test_the_calls_of_a_capture(cupy: Any) -> None:

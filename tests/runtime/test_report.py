@@ -1,5 +1,7 @@
 """Every kernel under NVRTC: it compiles for every architecture and keeps within its budget."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,16 @@ def test_a_budget_holds_what_it_was_made_from(tmp_path: Path) -> None:
         report.read_budget(tmp_path / "budget.json")
 
 
+def test_a_budget_of_some_kernels_leaves_the_others_alone(tmp_path: Path) -> None:
+    path, entry = tmp_path / "budget.json", {"registers": 8, "shared": 0}
+    path.write_text(json.dumps({"max_abs float OLD=1": entry, "max_abs_b float": entry}))
+    report.write_budget([usage(registers=32)], path, keep=True)
+    new = {"registers": 32, "shared": 1024}
+    assert report.read_budget(path) == {"max_abs float THREADS=256": new, "max_abs_b float": entry}
+    report.write_budget([usage(registers=32)], path)
+    assert report.read_budget(path) == {"max_abs float THREADS=256": new}
+
+
 @pytest.mark.parametrize(
     ("arch", "block", "registers", "shared", "expected"),
     [
@@ -118,6 +130,25 @@ def test_the_command_reports(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         main(["kernels", "report", "max_abs", "--arch", "sm_80", "--write-budget", str(new)]) == 0
     )
     assert set(report.read_budget(new)) == {f"max_abs {t} THREADS=256" for t in registry.TYPES}
+
+
+def test_a_budget_is_of_all_architectures_and_keeps_other_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def compiled(builds: Sequence[registry.Build], archs: Sequence[str]) -> list[Usage]:
+        asked[:] = archs
+        return [usage()]
+
+    monkeypatch.setattr(report, "report", compiled)
+    path = tmp_path / "budget.json"
+    path.write_text(json.dumps({"add float": {"registers": 40, "shared": 0}}))
+    assert main(["kernels", "report", "max_abs", "--write-budget", str(path)]) == 0
+    assert asked == list(MULTIPROCESSORS)
+    assert set(report.read_budget(path)) == {"add float", "max_abs float THREADS=256"}
+    main(["kernels", "report", "max_abs"])
+    assert set(asked) < set(MULTIPROCESSORS)
 
 
 @pytest.mark.parametrize(

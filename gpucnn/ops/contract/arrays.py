@@ -1,14 +1,15 @@
 """Arrays of a device, and the checks that every method shares."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from math import isfinite
 from typing import Any
 
 from gpucnn.errors import ConfigError, DeviceError, ShapeError
 from gpucnn.ops.shapes import check_elements
 from gpucnn.runtime.arena import Arena
-from gpucnn.runtime.memory import Memory
+from gpucnn.runtime.memory import Memory, address
 
 Array = Any
 """The device's own array: numpy.ndarray on `cpu` and `emulator`, cupy.ndarray on `cuda`."""
@@ -69,7 +70,7 @@ class ArrayOps(ABC):
         if self.arena is None:
             return self._zeros(tuple(shape), dtype)
         a = self.arena.empty(tuple(shape), dtype)
-        a.fill(0)
+        self.memory.clear(a)
         return a
 
     @abstractmethod
@@ -150,3 +151,20 @@ class ArrayOps(ABC):
         if large:
             return
         check_elements(name, a.shape)
+
+    def _check_apart(self, written: Mapping[str, Array], read: Mapping[str, Array]) -> None:
+        """DeviceError where an array that will be written shares memory with another argument.
+
+        A GPU may keep what it read before the other was written, or not.
+        """
+        if not self.memory.apart:
+            return
+        places = {
+            name: (address(a), address(a) + a.nbytes)
+            for name, a in {**written, **read}.items()
+            if a.nbytes
+        }
+        for one, other in combinations(places, 2):
+            (begin, end), (low, high) = places[one], places[other]
+            if begin < high and low < end and one in written:
+                raise DeviceError(f"{one} and {other} share memory, but {one} is written: copy one")

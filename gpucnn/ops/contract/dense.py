@@ -73,6 +73,9 @@ class DenseOps(ArrayOps):
             ("running_var", running_var),
         ):
             self._check(name, a, shape=(x.shape[1],), dtype=x.dtype.name)
+        if train:
+            running = {"running_mean": running_mean, "running_var": running_var}
+            self._check_apart(running, {"gamma": gamma, "beta": beta})
         if train and x.shape[0] * x.shape[2] * x.shape[3] == 1:
             raise ShapeError(
                 f"batch norm in training needs more than one value a channel, got x of shape"

@@ -47,7 +47,7 @@ class UpdateOps(ReductionOps):
         """
         momentum = number("momentum", momentum, 0, 1, open_high=True)
         used = {"velocity": velocity} if momentum else {}
-        self._check_arenas(lr_scale, only_if, values=values, grads=grads, **used)
+        self._check_arenas(lr_scale, only_if, average, values=values, grads=grads, **used)
         self._sgd_update(
             values,
             grads,
@@ -86,7 +86,7 @@ class UpdateOps(ReductionOps):
         array.
         """
         self._check_arenas(
-            lr_scale, only_if, values=values, grads=grads, first=first, second=second
+            lr_scale, only_if, average, values=values, grads=grads, first=first, second=second
         )
         step = integer("step", step, minimum=1)
         beta1 = number("beta1", beta1, 0, 1, open_high=True)
@@ -126,8 +126,8 @@ class UpdateOps(ReductionOps):
     ) -> None:
         """One step of RMSprop, not centred (Hinton's lecture 6e; as torch.optim.RMSprop)."""
         momentum = number("momentum", momentum, 0, 1, open_high=True)
-        used = {"velocity": velocity} if momentum else {}
-        self._check_arenas(lr_scale, only_if, values=values, grads=grads, second=second, **used)
+        used = {"second": second} | ({"velocity": velocity} if momentum else {})
+        self._check_arenas(lr_scale, only_if, average, values=values, grads=grads, **used)
         self._rmsprop_update(
             values,
             grads,
@@ -152,7 +152,8 @@ class UpdateOps(ReductionOps):
         only_if: Array | None = None,
     ) -> None:
         """average = decay·average + (1 - decay)·values."""
-        self._check_arenas(None, only_if, average=average, values=values)
+        self._check("average", average)
+        self._check_arenas(None, only_if, average, values=values)
         rates = self._rates("decay", decay, values, ema_rates, 2, high=1)
         self._ema_update(average, values, rates, only_if)
 
@@ -177,19 +178,20 @@ class UpdateOps(ReductionOps):
             if decay is not None:
                 raise ConfigError(f"decay needs an average to decay, got {decay!r} without one")
             return None
-        self._check("average", average, shape=values.shape, dtype=values.dtype.name)
         return average, self._rates("decay", decay, values, ema_rates, 2, high=1)
 
-    def _check_arenas(self, lr_scale: Any, only_if: Any, **arenas: Any) -> None:
+    def _check_arenas(self, lr_scale: Any, only_if: Any, average: Any, **arenas: Any) -> None:
         if only_if is not None:
             self._check("only_if", only_if, shape=(), dtype="bool")
-        if lr_scale is not None:
-            arenas["lr_scale"] = lr_scale
+        given = {"average": average, "lr_scale": lr_scale}
+        arenas |= {name: a for name, a in given.items() if a is not None}
         reference = next(iter(arenas.values()))
         for i, (name, arena) in enumerate(arenas.items()):
             self._check(name, arena, ndim=1)
             if i:
                 self._check(name, arena, shape=reference.shape, dtype=reference.dtype.name)
+        read = {name: a for name, a in arenas.items() if name in ("grads", "lr_scale")}
+        self._check_apart({name: a for name, a in arenas.items() if name not in read}, read)
 
     @abstractmethod
     def _sgd_update(

@@ -7,7 +7,8 @@ import numpy as np
 
 from gpucnn.errors import DeviceError
 from gpucnn.ops.contract.arrays import Array, ArrayOps
-from gpucnn.runtime.launch import Dim, Kernel, Launcher, address
+from gpucnn.runtime.launch import Dim, Kernel, Launcher
+from gpucnn.runtime.memory import address
 
 SCALARS = {"float32": "float", "float64": "double"}
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any, Protocol
 
+from gpucnn.runtime.timing import CudaEvents
+
 COLD, WARM = "cold", "warm"
 """Whether the L2 cache holds none of the call's arrays, or what a call just before it left."""
 
@@ -27,25 +29,12 @@ class Timer(Protocol):
     def milliseconds(self, begin: Any, end: Any) -> float: ...
 
 
-class CupyTimer:
+class CupyTimer(CudaEvents):
     """CuPy's events on its current stream."""
 
     def __init__(self, cupy: Any, flush: int = FLUSH_BYTES) -> None:
-        self._cupy = cupy
-        self._buffer = cupy.empty(flush, "uint8")
+        super().__init__(cupy, flush)
         self.flush_ms = flush_time(self)
-
-    def flush(self) -> None:
-        self._buffer.fill(1)
-
-    def event(self) -> Any:
-        event = self._cupy.cuda.Event()
-        event.record()
-        return event
-
-    def milliseconds(self, begin: Any, end: Any) -> float:
-        end.synchronize()
-        return float(self._cupy.cuda.get_elapsed_time(begin, end))
 
 
 class TorchTimer:

@@ -32,7 +32,7 @@ class CompileException(Exception):
 
 class Device:
     compute_capability = "90"
-    attributes = {"MaxSharedMemoryPerBlockOptin": 227 * 1024}  # noqa: RUF012
+    attributes = {"MaxSharedMemoryPerBlockOptin": 227 * 1024, "ComputeMode": 0}  # noqa: RUF012
     mem_info = (2**36, 2**36)
 
     def __init__(self, index: int = 0) -> None:

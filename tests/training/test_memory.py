@@ -105,7 +105,7 @@ def test_the_bits_are_those_of_an_eager_run(device: str) -> None:
             vars(t)["arena"] = Eager()
         t.fit()
         final = evaluate(t.model, t.loss, problem(5, 2, seed=2), ops)
-        state = [ops.to_numpy(a).copy() for a in t._live().values()]
+        state = [a.copy() for a in t.snapshot()[0].values()]
         return state, [t.progress.best.loss if t.progress.best else 0.0, final.loss]
 
     eager, planned = run(planned=False), run(planned=True)

@@ -9,8 +9,9 @@ evaluation come first that do not count: after them kernels are compiled and lib
 Capturing graphs counts: each training does it anew.
 
 Beside it the same network in PyTorch, from the same weights and with the same learning rates, in
-float32 without TF32, on images that lie on the device: eagerly, on a GPU also as CUDA graphs. It draws its own order of the
-images; so a config that augments, averages weights or clips is measured alone.
+float32 without TF32, on images that lie on the device: eagerly, on a GPU also as CUDA graphs. It
+draws its own order of the images; so a config that augments, averages weights or clips is measured
+alone.
 """
 
 import argparse

@@ -61,8 +61,8 @@ def test_the_readme_shows_the_row(recorded: dict[str, Any]) -> None:
 def test_the_newest_file_of_each_gpu_counts(tmp_path: Path) -> None:
     script = load_script("update_tables")
     script.RESULTS = tmp_path
-    for gpu, day, count in (("b", "03", 1), ("a", "02", 2), ("a", "01", 3)):
-        entry = {"machine": {"gpu": gpu}, "figures": count}
+    for gpu, day, figures in (("b", "03", 1), ("a", "02", 2), ("a", "01", 3)):
+        entry = {"machine": {"gpu": gpu}, "figures": figures}
         content = {"finished": True, "training_steps": entry, "sections": {}}
         (tmp_path / f"{gpu}-2026-01-{day}.json").write_text(json.dumps(content))
     entry = {"machine": {}, "figures": 4}

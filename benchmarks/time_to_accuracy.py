@@ -8,9 +8,10 @@ a whole number of epochs. The test accuracy is looked at and decides nothing. An
 evaluation come first that do not count: after them kernels are compiled and libraries have chosen.
 Capturing graphs counts: each training does it anew.
 
-Beside it the same network in PyTorch, from the same weights and with the same learning rates, on
-images that lie on the device: eagerly, on a GPU also as CUDA graphs. It draws its own order of the
-images; so a config that augments, averages weights or clips is measured alone.
+Beside it the same network in PyTorch, from the same weights and with the same learning rates, in
+float32 without TF32, on images that lie on the device: eagerly, on a GPU also as CUDA graphs. It
+draws its own order of the images; so a config that augments, averages weights or clips is measured
+alone.
 """
 
 import argparse

@@ -58,6 +58,20 @@ def test_the_readme_shows_the_row(recorded: dict[str, Any]) -> None:
     assert "batch 2 | 0.500 | 0.250 | 0.750 (3.00) |  |  | 0.125 (0.50) |" in beside
 
 
+def test_the_newest_file_of_each_gpu_counts(tmp_path: Path) -> None:
+    script = load_script("update_tables")
+    script.RESULTS = tmp_path
+    for gpu, day, figures in (("b", "03", 1), ("a", "02", 2), ("a", "01", 3)):
+        entry = {"machine": {"gpu": gpu}, "figures": figures}
+        content = {"finished": True, "training_steps": entry, "sections": {}}
+        (tmp_path / f"{gpu}-2026-01-{day}.json").write_text(json.dumps(content))
+    entry = {"machine": {}, "figures": 4}
+    (tmp_path / "cpu-2026-01-04.json").write_text(json.dumps({"training_steps": entry}))
+    found = {gpu: r["training_steps"]["figures"] for gpu, r in script.gpu_figures().items()}
+    assert found == {"a": 2, "b": 1}
+    assert script.figures()["training_steps"]["figures"] == 4
+
+
 def test_the_emulator_is_refused(tmp_path: Path) -> None:
     done = run("training_steps", tmp_path, "--device", "emulator")
     assert done.returncode == 2

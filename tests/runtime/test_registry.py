@@ -11,6 +11,7 @@ from gpucnn.ops.kernels import dense
 from gpucnn.ops.kernels.conv_plan import candidates, plan
 from gpucnn.ops.shapes import Conv2dShape
 from gpucnn.runtime import registry
+from gpucnn.runtime.dry import DryMemory
 from gpucnn.runtime.launch import Dim, Kernel, Launcher
 
 LISTED = {
@@ -25,7 +26,7 @@ class Watcher(Launcher):
 
     name = "emulator"
     xp = np
-    memory: Any = None
+    memory = DryMemory()
 
     def __init__(self) -> None:
         self.seen: set[tuple[str, str]] = set()

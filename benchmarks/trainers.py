@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpucnn.build.objects import Data, build_loss, build_model, build_optimizer, build_schedule
+from gpucnn.build.resident import sources
 from gpucnn.config import Config
 from gpucnn.layers import skip_input_gradient
 from gpucnn.ops import Ops
@@ -21,14 +22,16 @@ def trainer(
     batches: Any = None,
 ) -> Trainer:
     """A Trainer of a config's network, as `gpucnn train` makes one, on its data or on `batches`."""
-    model = build_model(config, ops)
+    model, loss = build_model(config, ops), build_loss(config)
     skip_input_gradient(model)
+    if batches is None:
+        batches = sources(config.data.resident, data, model, loss, ops).train
     return Trainer(
         model,
-        build_loss(config),
+        loss,
         build_optimizer(config),
         build_schedule(config),
-        data.train if batches is None else batches,
+        batches,
         ops,
         settings,
         callbacks=callbacks,

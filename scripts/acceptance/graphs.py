@@ -41,6 +41,8 @@ class OneBatch:
 class Stopwatch(Callback):
     """When each step was over; a step has ended once its loss has been read."""
 
+    counts_only = True
+
     def __init__(self) -> None:
         self.ends: list[float] = []
 

@@ -1,5 +1,6 @@
 """What a step is fed: arrays that change from step to step, and what makes its batch of them."""
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -100,11 +101,11 @@ class Places:
         for a in arrays:
             starts.append(size if a.nbytes <= TOGETHER else None)
             size += 0 if starts[-1] is None else -(-a.nbytes // ALIGNMENT) * ALIGNMENT
-        self._host, self._device = np.zeros(size, np.uint8), ops.zeros((size,), "uint8")
-        self._views = tuple(
-            None if start is None else _view(self._host, start, a)
-            for start, a in zip(starts, arrays, strict=True)
-        )
+        self._device = ops.zeros((size,), "uint8")
+        # A device may read the host's memory later: of the step under way, while the next one's is
+        # written.
+        self._hosts = deque(np.zeros(size, np.uint8) for _ in range(2))
+        self._starts = tuple(starts)
         self.arrays = tuple(
             ops.zeros(a.shape, a.dtype.name) if start is None else _view(self._device, start, a)
             for start, a in zip(starts, arrays, strict=True)
@@ -112,13 +113,14 @@ class Places:
 
     def write(self, arrays: Sequence[Any]) -> None:
         """Bring `arrays` to their places: NumPy's by copies from the host."""
-        alone = []
-        for a, view, place in zip(arrays, self._views, self.arrays, strict=True):
-            if view is not None and isinstance(a, np.ndarray):
-                view[...] = a
+        self._hosts.rotate()
+        host, alone = self._hosts[0], []
+        for a, start, place in zip(arrays, self._starts, self.arrays, strict=True):
+            if start is not None and isinstance(a, np.ndarray):
+                _view(host, start, a)[...] = a
             else:
                 alone.append((a, place))
-        self._memory.write(self._device, self._host)
+        self._memory.write(self._device, host)
         for a, place in alone:
             if isinstance(a, np.ndarray):
                 self._memory.write(place, np.ascontiguousarray(a))

@@ -109,6 +109,20 @@ def test_the_run_is_that_of_a_host_that_waits(ops: Ops, settings: dict[str, Any]
     assert_same_state(ours, theirs)
 
 
+@pytest.mark.skipif(streams is None, reason="only the emulated CuPy reads the host late")
+def test_memory_of_the_host_that_is_read_late(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a step is fed is not written over before the step has read it."""
+    from cupy import _array
+
+    theirs = make(ops, True)
+    theirs.fit()
+    monkeypatch.setattr(_array, "reads_host_late", True)
+    ours = make(ops, True)
+    ours.fit()
+    assert ours.steps.replays > 6
+    assert_same_state(ours, theirs)
+
+
 def test_whoever_may_look_at_the_weights_sees_those_of_the_step(ops: Ops) -> None:
     """In a log's and an epoch's hooks all do."""
     ahead = Ahead()

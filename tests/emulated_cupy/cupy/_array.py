@@ -9,6 +9,9 @@ import numpy as np
 
 from cupy._streams import Stream, get_current_stream, submit
 
+reads_host_late = False
+"""Whether the host's plain memory is read when the stream comes to it, as some GPUs can."""
+
 
 class ndarray:
     """What gpucnn uses of cupy.ndarray; `host` is where it lies."""
@@ -92,7 +95,7 @@ class ndarray:
         assert (arr.shape, arr.dtype) == (self.shape, self.dtype)
         if stream is None:
             get_current_stream()._not_captured()
-            submit(np.copyto, (self.host, arr.copy()))
+            submit(np.copyto, (self.host, arr if reads_host_late else arr.copy()))
         else:
             source, target = _Kept(arr), _Kept(self.host)
             assert isinstance(source.owner(), ctypes.Array), "memory that is not pinned"

@@ -16,17 +16,17 @@
 //                                  ⌈C/groups/TILE_M⌉, in the order of place_of(). block kThreads
 // conv2d_backward_input_direct     for C/groups <= 4 (conv_direct.cuh): a thread a cell of all channels.
 //                                  grid as above with 128 columns and one tile of rows, block 128
-// conv2d_backward_input_depthwise  for C/groups = 1 in groups: a thread makes STRIP cells of a phase below
-//                                  each other with each weight that it reads. grid-stride loop over
-//                                  N·C·⌈cells of the largest phase/STRIP⌉·phases·W strips
-// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE
+// conv2d_backward_input_depthwise  for C/groups = 1 in groups: a thread makes a strip of kStrip cells of a
+//                                  phase below each other (conv_depthwise.cuh). grid-stride loop over
+//                                  N·C·⌈cells of the largest phase/kStrip⌉·phases·W strips
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE; KERNEL
 // race-free phases share no cell; each dx is written once, by one thread, its sum in the order of (k,r,s)
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w read and dx written once from DRAM
+#include "conv_depthwise.cuh"
 #include "conv_direct.cuh"
 #include "conv_pipeline.cuh"
 
 #define CHANNELS 4  // of a group, at most, in conv2d_backward_input_direct
-#define STRIP 4     // cells of a column and phase that a thread of conv2d_backward_input_depthwise makes
 
 // One axis of a phase, from row `cell` on: its rows cell + i·stride, i < cells, and its taps
 // r = first + t·step, t < taps, which meet output row p = origin + i − t·back.
@@ -149,31 +149,36 @@ extern "C" __global__ void __launch_bounds__(256)
 conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
                                 scalar_t* __restrict__ dx, Conv2dParams d) {
     const int phases = min(d.stride_h, d.h), multiplier = d.k / d.groups;
-    const uint32 strips = ceil_div(ceil_div(d.h, phases), STRIP), count = uint32(d.n) * d.c * strips * phases * d.w;
+    const uint32 strips = ceil_div(ceil_div(d.h, phases), kStrip), count = uint32(d.n) * d.c * strips * phases * d.w;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
         const int j = i % d.w, strip = i / d.w % (strips * phases);
         const uint32 plane = i / d.w / (strips * phases);
-        const int c = plane % d.c, row = strip % phases + strip / phases * STRIP * d.stride_h;
+        const int c = plane % d.c, row = strip % phases + strip / phases * kStrip * d.stride_h;
         const Phase v = phase_of(row, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
         const Phase u = phase_of(j, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
-        scalar_t sum[STRIP] = {};
+        scalar_t sum[kStrip] = {};
         for (int k = c * multiplier; k < (c + 1) * multiplier; ++k) {
             const int image = plane / d.c * d.k + k;
+#if KERNEL
+            depthwise_strip<-1>(sum, dy + image * d.p * d.q, d.p, d.q, row + d.pad_top, j + d.pad_left,
+                                w + k * KERNEL * KERNEL);
+#else
             for (int r = 0; r < v.taps; ++r) {
                 for (int s = 0; s < u.taps; ++s) {
                     const int q = u.origin - s * u.back;
                     if (uint32(q) >= uint32(d.q)) continue;
                     const scalar_t weight = w[(k * d.r + v.first + r * v.step) * d.s + u.first + s * u.step];
 #pragma unroll
-                    for (int o = 0; o < STRIP; ++o) {
+                    for (int o = 0; o < kStrip; ++o) {
                         const int p = v.origin + o - r * v.back;
                         if (uint32(p) < uint32(d.p)) sum[o] += dy[(image * d.p + p) * d.q + q] * weight;
                     }
                 }
             }
+#endif
         }
 #pragma unroll
-        for (int o = 0; o < STRIP; ++o) {
+        for (int o = 0; o < kStrip; ++o) {
             const int cell = row + o * d.stride_h;
             if (cell < d.h) dx[(plane * d.h + cell) * d.w + j] = sum[o];
         }

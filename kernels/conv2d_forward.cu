@@ -9,19 +9,19 @@
 //                           block kThreads.
 // conv2d_forward_direct     for C/groups <= 4 (conv_direct.cuh): a thread makes FILTERS filters of a
 //                           pixel. grid as above with FILTERS and 128, block 128.
-// conv2d_forward_depthwise  for C/groups = 1 in groups: a thread makes STRIP outputs below each other with
-//                           each weight that it reads; neighbours have neighbouring columns. grid-stride
-//                           loop over N·K·⌈P/STRIP⌉·Q strips.
-// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE; FILTERS
+// conv2d_forward_depthwise  for C/groups = 1 in groups: a thread makes a strip of kStrip outputs below each
+//                           other (conv_depthwise.cuh); neighbours have neighbouring columns. grid-stride
+//                           loop over N·K·⌈P/kStrip⌉·Q strips.
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE; FILTERS; KERNEL
 // race-free each y is written once, by one thread, its sum in the order of (c,r,s)
 // cost      2·N·K·P·Q·C/groups·R·S FLOPs; x, w, b read and y written once from DRAM
+#include "conv_depthwise.cuh"
 #include "conv_direct.cuh"
 #include "conv_pipeline.cuh"
 
 #ifndef FILTERS
 #define FILTERS 16
 #endif
-#define STRIP 4  // outputs of a column that a thread of conv2d_forward_depthwise makes
 
 DEVICE scalar_t finish(scalar_t sum, const scalar_t* b, int k, int relu) {
     if (b) sum += b[k];
@@ -92,13 +92,17 @@ conv2d_forward_direct(const scalar_t* __restrict__ x, const scalar_t* __restrict
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_forward_depthwise(const scalar_t* __restrict__ x, const scalar_t* __restrict__ w,
                          const scalar_t* __restrict__ b, scalar_t* __restrict__ y, Conv2dParams d, int relu) {
-    const uint32 strips = ceil_div(d.p, STRIP), count = uint32(d.n) * d.k * strips * d.q;
+    const uint32 strips = ceil_div(d.p, kStrip), count = uint32(d.n) * d.k * strips * d.q;
     const int multiplier = d.k / d.groups;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
-        const int q = i % d.q, p = i / d.q % strips * STRIP;
+        const int q = i % d.q, p = i / d.q % strips * kStrip;
         const uint32 plane = i / d.q / strips;
         const int k = plane % d.k, channel = plane / d.k * d.c + k / multiplier;
-        scalar_t sum[STRIP] = {};
+        scalar_t sum[kStrip] = {};
+#if KERNEL
+        depthwise_strip<1>(sum, x + channel * d.h * d.w, d.h, d.w, p - d.pad_top, q - d.pad_left,
+                           w + k * KERNEL * KERNEL);
+#else
         for (int r = 0; r < d.r; ++r) {
             const int h = p * d.stride_h - d.pad_top + r * d.dilation_h;
             for (int s = 0; s < d.s; ++s) {
@@ -106,14 +110,15 @@ conv2d_forward_depthwise(const scalar_t* __restrict__ x, const scalar_t* __restr
                 if (uint32(column) >= uint32(d.w)) continue;
                 const scalar_t weight = w[(k * d.r + r) * d.s + s];
 #pragma unroll
-                for (int o = 0; o < STRIP; ++o) {
+                for (int o = 0; o < kStrip; ++o) {
                     const int row = h + o * d.stride_h;
                     if (uint32(row) < uint32(d.h)) sum[o] += x[(channel * d.h + row) * d.w + column] * weight;
                 }
             }
         }
+#endif
 #pragma unroll
-        for (int o = 0; o < STRIP; ++o)
+        for (int o = 0; o < kStrip; ++o)
             if (p + o < d.p) y[(plane * d.p + p + o) * d.q + q] = finish(sum[o], b, k, relu);
     }
 }

@@ -48,6 +48,10 @@ _CHUNKS: Choices = dict.fromkeys(TYPES, (_macros(THREADS=256, VALUES=16),))
 _THREADS: Choices = dict.fromkeys(TYPES, (_macros(THREADS=256),))
 _PLAIN: Choices = dict.fromkeys(TYPES, (_macros(),))
 
+_DEPTHWISE: Choices = {
+    "float": tuple(_macros(KERNEL=size) for size in (0, 3, 5, 7)),
+    "double": (_macros(KERNEL=0),),
+}
 _DIRECT = ("conv2d_forward_direct", "conv2d_backward_input_direct")
 _TILED = ("conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight")
 
@@ -55,7 +59,9 @@ _TILED = ("conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight")
 VARIANTS: dict[str, Choices] = {
     "conv2d_forward": _CONVOLUTION,
     "conv2d_forward_direct": dict.fromkeys(TYPES, (_macros(FILTERS=4), _macros(FILTERS=16))),
+    "conv2d_forward_depthwise": _DEPTHWISE,
     "conv2d_backward_input": _CONVOLUTION,
+    "conv2d_backward_input_depthwise": _DEPTHWISE,
     "conv2d_backward_weight": _CONVOLUTION,
     "conv2d_backward_weight_direct": dict.fromkeys(TYPES, (_macros(FILTERS=1), _macros(FILTERS=4))),
     "linear_forward": _PRODUCT,

@@ -13,6 +13,7 @@ from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.ops.kernels import conv_plan
 from gpucnn.ops.kernels.base import SCALARS
 from gpucnn.ops.kernels.conv_plan import (
+    DEPTHWISE_KERNELS,
     DIRECT_FILTERS_A_THREAD,
     ConvPlan,
     Operation,
@@ -176,4 +177,6 @@ def macros_of(symbol: str, dtype: str) -> list[tuple[tuple[str, int], ...]]:
         return [(("FILTERS", a_thread),) for a_thread in DIRECT_FILTERS_A_THREAD[symbol]]
     if symbol.endswith("_direct"):
         return [()]
+    if symbol.endswith("_depthwise"):
+        return [(("KERNEL", size),) for size in (0, *DEPTHWISE_KERNELS[dtype])]
     return [(*tile.macros, ("STAGES", stages)) for tile in TILES[dtype] for stages in tile.stages]

@@ -79,11 +79,18 @@ class KernelArrayOps(ArrayOps):
         self.launcher.launch(kernel, grid, block, args, shared_bytes=shared_bytes)
 
     def _launch_elements(
-        self, file: str, count: int, args: Sequence[Any], *, dtype: Any, symbol: str | None = None
+        self,
+        file: str,
+        count: int,
+        args: Sequence[Any],
+        *,
+        dtype: Any,
+        symbol: str | None = None,
+        macros: Sequence[tuple[str, Any]] = (),
     ) -> None:
         """Launch a kernel whose threads loop over `count` elements with the grid's stride."""
-        blocks = min(-(-count // THREADS), GRID_STRIDE_BLOCKS)
-        self._launch(file, (blocks, 1, 1), (THREADS, 1, 1), args, dtype=dtype, symbol=symbol)
+        grid, block = (min(-(-count // THREADS), GRID_STRIDE_BLOCKS), 1, 1), (THREADS, 1, 1)
+        self._launch(file, grid, block, args, dtype=dtype, symbol=symbol, macros=macros)
 
 
 def struct(**fields: int) -> Any:

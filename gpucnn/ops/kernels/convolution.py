@@ -70,7 +70,9 @@ class KernelConvolution(KernelArrayOps, ConvolutionOps):
     def _launch_plan(self, found: ConvPlan, args: list[Any], dtype: Any) -> None:
         file, symbol = found.operation, found.symbol
         if found.kind == "depthwise":
-            self._launch_elements(file, found.products, args, dtype=dtype, symbol=symbol)
+            self._launch_elements(
+                file, found.products, args, dtype=dtype, symbol=symbol, macros=found.macros
+            )
             return
         grid, block = (found.blocks, 1, 1), (found.threads, 1, 1)
         self._launch(file, grid, block, args, dtype=dtype, symbol=symbol, macros=found.macros)

@@ -89,15 +89,15 @@ FAULTS = [
         ("rows below the last", "if (p + o < d.p) y", "y", on("depthwise_stride_2"), "memcheck"),
         (
             "strips that are not whole left out",
-            "strips = ceil_div(d.p, STRIP)",
-            "strips = d.p / STRIP",
+            "strips = ceil_div(d.p, kStrip)",
+            "strips = d.p / kStrip",
             on("depthwise_tall"),
         ),
         (
             "a column of the padding read",
             "uint32(column) >= uint32(d.w)",
             "uint32(column) > uint32(d.w)",
-            on("depthwise_5x5"),
+            on("depthwise_dilated_5x5"),
             "memcheck",
         ),
     ),
@@ -139,8 +139,8 @@ FAULTS = [
         ),
         (
             "strips a row apart",
-            "strip / phases * STRIP * d.stride_h",
-            "strip / phases * STRIP",
+            "strip / phases * kStrip * d.stride_h",
+            "strip / phases * kStrip",
             on("depthwise_stride_2"),
             "racecheck",
         ),
@@ -149,7 +149,7 @@ FAULTS = [
             "one delta for all cells of a strip",
             "p = v.origin + o - r * v.back",
             "p = v.origin - r * v.back",
-            on("depthwise_5x5"),
+            on("depthwise_dilated_5x5"),
         ),
     ),
     *faults(

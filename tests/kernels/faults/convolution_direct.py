@@ -30,8 +30,8 @@ FAULTS = [
         ),
         (
             "no barrier between weights and sums",
-            "scalar_t(0);\n        }\n        __syncthreads();",
-            "scalar_t(0);\n        }",
+            ": scalar_t(0);\n        __syncthreads();",
+            ": scalar_t(0);",
             on("direct_36_taps"),
             "racecheck",
         ),

@@ -7,9 +7,11 @@
 // Of the rows i of one phase (i mod stride), the same r solve the equation and p moves by one from row
 // to row. So each of the stride_h x stride_w phases is a dense convolution of its own over δ, with the
 // kernel's taps of that phase: no inserted zero is stored, read or multiplied. A phase without a tap
-// (stride > kernel, or dilation sharing a factor with the stride) comes out as 0.
+// (stride > kernel, or dilation sharing a factor with the stride) comes out as 0. A residual is then
+// added to dx, and behind a ReLU that made x (relu_y), dx is 0 where x <= 0.
 //
 // dy (N,K,P,Q)  w (K,C/groups,R,S)  dx (N,C,H,W), any shape whose output is dy's
+// residual, relu_y like dx or null
 // conv2d_backward_input            implicit matrix product (conv_pipeline.cuh): rows c of a group, columns
 //                                  (n, rows and columns of a phase), depth (k, the phase's taps).
 //                                  grid groups · phases · ⌈columns of the largest phase/TILE_N⌉ ·
@@ -21,7 +23,7 @@
 //                                  N·C·⌈cells of the largest phase/kStrip⌉·phases·W strips
 // macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE; KERNEL
 // race-free phases share no cell; each dx is written once, by one thread, its sum in the order of (k,r,s)
-// cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w read and dx written once from DRAM
+// cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w, residual, relu_y read and dx written once from DRAM
 #include "conv_depthwise.cuh"
 #include "conv_direct.cuh"
 #include "conv_pipeline.cuh"
@@ -96,6 +98,7 @@ DEVICE int phase_place(const Conv2dParams& d, const Work& work, const Cell& cell
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
+                      const scalar_t* __restrict__ residual, const scalar_t* __restrict__ relu_y,
                       scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ ConvTile tile;
     __shared__ Work work;  // too many numbers for every thread's registers
@@ -116,14 +119,15 @@ conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restric
         [&](const Digits& at, int) { return phase_tap(d, work, at); },
         [&](int col) { return phase_column(d, work, cell(col)); });
     store_tile(
-        sum, dx + (work.group * channels + row0) * plane, plane, channels - row0,
-        d.stride_h * d.stride_w == 1 && plane % kVector == 0 && aligned(dx),
+        sum, dx, (work.group * channels + row0) * plane, plane, channels - row0,
+        d.stride_h * d.stride_w == 1 && plane % kVector == 0, {residual, relu_y, false},
         [&](int col) { return phase_place(d, work, cell(col)); }, [](scalar_t value, int) { return value; });
 }
 
 // At least 8 blocks: ptxas, left alone, goes for 10 in float64 on sm_86 and spills for it.
 extern "C" __global__ void __launch_bounds__(kDirectThreads, 8)
 conv2d_backward_input_direct(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
+                             const scalar_t* __restrict__ residual, const scalar_t* __restrict__ relu_y,
                              scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ DirectTile<CHANNELS> tile;
     __shared__ Work work;
@@ -139,15 +143,21 @@ conv2d_backward_input_direct(const scalar_t* __restrict__ dy, const scalar_t* __
                 filters * work.v.taps * work.u.taps, work.v.taps, work.u.taps, phase_column(d, work, cell),
                 [&](const Digits& at, int) { return phase_tap(d, work, at); });
     if (cell.n >= d.n) return;
-    scalar_t* const at = dx + phase_place(d, work, cell);
+    const uint32 base = phase_place(d, work, cell);
+    const Epilogue end = {residual, relu_y, false};
 #pragma unroll
-    for (int c = 0; c < CHANNELS; ++c)
-        if (c < channels) at[(work.group * channels + c) * plane] = sum[c];
+    for (int c = 0; c < CHANNELS; ++c) {
+        const uint32 at = base + (work.group * channels + c) * plane;
+        if (c < channels) dx[at] = finish(sum[c], end, at);
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
-                                scalar_t* __restrict__ dx, Conv2dParams d) {
+                                const scalar_t* __restrict__ residual,
+                                const scalar_t* __restrict__ relu_y, scalar_t* __restrict__ dx,
+                                Conv2dParams d) {
+    const Epilogue end = {residual, relu_y, false};
     const int phases = min(d.stride_h, d.h), multiplier = d.k / d.groups;
     const uint32 strips = ceil_div(ceil_div(d.h, phases), kStrip), count = uint32(d.n) * d.c * strips * phases * d.w;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
@@ -180,7 +190,8 @@ conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t*
 #pragma unroll
         for (int o = 0; o < kStrip; ++o) {
             const int cell = row + o * d.stride_h;
-            if (cell < d.h) dx[(plane * d.h + cell) * d.w + j] = sum[o];
+            const uint32 at = (plane * d.h + cell) * d.w + j;
+            if (cell < d.h) dx[at] = finish(sum[o], end, at);
         }
     }
 }

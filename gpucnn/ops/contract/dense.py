@@ -26,19 +26,32 @@ class DenseOps(ArrayOps):
     """Operations over features and channels."""
 
     @implements("A15", "A16", "S4:5")
-    def linear_forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
-        """Return y (N, out) = x (N, in) · wᵀ + b; w is (out, in), b (out,) (S0 §6)."""
+    def linear_forward(
+        self, x: Array, w: Array, b: Array | None = None, *, activation: str | None = None
+    ) -> Array:
+        """Return y (N, out) = x (N, in) · wᵀ + b; w is (out, in), b (out,) (S0 §6).
+
+        `activation="relu"` applies ReLU, to the bits of `relu_forward`.
+        """
         self._check_linear(x, w)
         if b is not None:
             self._check("b", b, shape=(w.shape[0],), dtype=x.dtype.name)
-        return self._linear_forward(x, w, b)
+        return self._linear_forward(x, w, b, ends_in_relu(activation))
 
     @implements("A16", "S0:1", "S2:BP2", "S2:BP3", "S2:BP4")
-    def linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
-        """Return dx = dy·w, dw = dyᵀ·x, db = Σ_n dy (S0 §6, S2 BP2-BP4)."""
+    def linear_backward(
+        self, dy: Array, x: Array, w: Array, *, relu_y: Array | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Return dx = dy·w, dw = dyᵀ·x, db = Σ_n dy (S0 §6, S2 BP2-BP4).
+
+        With `relu_y`, x itself where it came out of a ReLU, dx passes that ReLU's backward as well:
+        0 where x <= 0, to the bits of `relu_backward`.
+        """
         self._check_linear(x, w)
         self._check("dy", dy, shape=(x.shape[0], w.shape[0]), dtype=x.dtype.name)
-        return self._linear_backward(dy, x, w)
+        if relu_y is not None:
+            self._check("relu_y", relu_y, shape=x.shape, dtype=x.dtype.name)
+        return self._linear_backward(dy, x, w, relu_y)
 
     @implements("A24")
     def batch_norm2d_forward(
@@ -145,10 +158,12 @@ class DenseOps(ArrayOps):
         check_elements("y", (x.shape[0], w.shape[0]))
 
     @abstractmethod
-    def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array: ...
+    def _linear_forward(self, x: Array, w: Array, b: Array | None, relu: bool) -> Array: ...
 
     @abstractmethod
-    def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]: ...
+    def _linear_backward(
+        self, dy: Array, x: Array, w: Array, relu_y: Array | None
+    ) -> tuple[Array, Array, Array]: ...
 
     @abstractmethod
     def _batch_norm2d_forward(

@@ -74,6 +74,11 @@ class BatchNorm2d(Layer):
             activation=self.fusion.activation,
         )
 
+    def take_gradient(self) -> Array:
+        """`residual_gradient`, which is let go."""
+        gradient, self.residual_gradient = self.residual_gradient, None
+        return gradient
+
     def _backward(self, dy: Array, saved: Any) -> Array:
         gradients = self.ops.batch_norm2d_backward(dy, saved, self.gamma.value)
         dx, dgamma, dbeta, *rest = gradients

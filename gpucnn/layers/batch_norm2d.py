@@ -72,6 +72,7 @@ class BatchNorm2d(Layer):
             eps=self.eps,
             residual=residual,
             activation=self.fusion.activation,
+            activation_backward=self.fusion.cut,
         )
 
     def take_gradient(self) -> Array:

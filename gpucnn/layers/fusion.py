@@ -8,10 +8,9 @@ class Fusion:
     """What a layer does for its neighbours, or leaves to them; by itself, nothing."""
 
     relu: bool = False
-    """conv2d, linear, batch_norm2d, residual: forward ends in the ReLU of the layer behind it.
-
-    Backward of batch_norm2d, and of a residual that ends in one, begins with that ReLU's too.
-    """
+    """conv2d, linear, batch_norm2d, residual: forward ends in the ReLU of the layer behind it."""
+    cut: bool = False
+    """batch_norm2d: backward begins with that of the ReLU that forward ends in."""
     relu_input: bool = False
     """conv2d, linear, max_pool2d: backward ends in that of the ReLU before this layer.
 

@@ -35,7 +35,7 @@ def fuse(model: Layer) -> None:
     for layer in model.walk():
         if type(layer) is Residual:
             layer.fusion = Fusion(
-                tail=type(layer.body.layers[-1]) in (BatchNorm2d, Conv2d),
+                tail=type(layer.tail) in (BatchNorm2d, Conv2d),
                 head=type(layer.head) is Conv2d,
             )
     for layer in model.walk():
@@ -69,22 +69,23 @@ def _fusable(model: Layer) -> Iterator[Fusable]:
 
 
 def _fuse_relus(layers: Sequence[Layer]) -> None:
-    """Of the layers of one chain: each ReLU's forward goes to the layer before it.
+    """Of the layers of one chain: each ReLU's work goes to its neighbours.
 
-    Its backward goes there too if that is a batch norm, else to the layer behind it, which has what
+    Its forward goes to the layer before it. So does its backward where that is a batch norm without
+    a residual, which needs nothing more for it. Else the layer behind it does it, which has what
     ReLU made: conv2d and linear as their x, a max pool as its y (a winner's sign is that of the
-    pooled value, so the smaller array tells what ReLU cut).
+    pooled value, so the smaller array tells what ReLU cut). What is left is a batch norm's, if the
+    forward was.
     """
     for before, relu in pairwise(layers):
         if type(relu) is Relu and type(before) in (Conv2d, Linear, BatchNorm2d, Residual):
             assert isinstance(before, Conv2d | Linear | BatchNorm2d | Residual)
-            before.fusion = replace(before.fusion, relu=True)
-            last: Layer = before
-            if isinstance(before, Residual) and before.fusion.tail:
-                last = before.body.layers[-1]
-                assert isinstance(last, BatchNorm2d | Conv2d)
-                last.fusion = replace(last.fusion, relu=True)
-            relu.fusion = Fusion(no_forward=True, no_backward=type(last) is BatchNorm2d)
+            alone = type(before) is BatchNorm2d
+            before.fusion = replace(before.fusion, relu=True, cut=alone)
+            tail = _tail(before)
+            if tail is not None:
+                tail.fusion = replace(tail.fusion, relu=True)
+            relu.fusion = Fusion(no_forward=True, no_backward=alone)
     # Flatten hands the same numbers on, both ways.
     for relu, after in pairwise(layer for layer in layers if type(layer) is not Flatten):
         if type(relu) is Relu and not relu.fusion.no_backward:
@@ -93,3 +94,13 @@ def _fuse_relus(layers: Sequence[Layer]) -> None:
                 assert isinstance(worker, Conv2d | Linear | MaxPool2d)
                 worker.fusion = replace(worker.fusion, relu_input=True)
                 relu.fusion = replace(relu.fusion, no_backward=True)
+    for before, relu in pairwise(layers):
+        tail = _tail(before)
+        if type(relu) is Relu and not relu.fusion.no_backward and type(tail) is BatchNorm2d:
+            tail.fusion = replace(tail.fusion, cut=True)
+            relu.fusion = replace(relu.fusion, no_backward=True)
+
+
+def _tail(layer: Layer) -> Conv2d | BatchNorm2d | None:
+    """The layer that makes the sum in a residual's place, if there is one."""
+    return layer.tail if type(layer) is Residual and layer.fusion.tail else None

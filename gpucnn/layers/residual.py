@@ -56,7 +56,7 @@ class Residual(Container):
         return body
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
-        tail = self._tail()
+        tail = self.tail if self.fusion.tail else None
         if tail is not None:
             tail.residual = self.shortcut.forward(x, train=train)
             return self.body.forward(x, train=train), None
@@ -65,7 +65,8 @@ class Residual(Container):
         return self.ops.add(body, shortcut, activation=self.fusion.activation), None
 
     def _backward(self, dy: Array, saved: Any) -> Array:
-        tail, head = self._tail(), self.head if self.fusion.head else None
+        tail = self.tail if self.fusion.tail else None
+        head = self.head if self.fusion.head else None
 
         def given() -> Array:
             """What the shortcut's backward begins with, once the body's has passed its tail."""
@@ -81,10 +82,11 @@ class Residual(Container):
         head.dx_residual = lambda: body
         return self.shortcut.backward(given())
 
-    def _tail(self) -> BatchNorm2d | Conv2d | None:
-        """The layer that adds the shortcut; None where the sum is an operation of its own."""
+    @property
+    def tail(self) -> BatchNorm2d | Conv2d | None:
+        """The layer that the body ends in, if it can add the shortcut."""
         last = self.body.layers[-1]
-        return last if self.fusion.tail and isinstance(last, BatchNorm2d | Conv2d) else None
+        return last if isinstance(last, BatchNorm2d | Conv2d) else None
 
     @property
     def head(self) -> Conv2d | None:

@@ -135,6 +135,21 @@ def test_nothing_is_left_for_the_next_pass(ops: Ops) -> None:
     assert [layer.residual_gradient for layer in norms] == [None] * len(norms)
 
 
+def test_a_batch_norm_that_adds_a_shortcut_cuts_only_if_no_other_does() -> None:
+    """Behind a residual, its mask would have to be read; a convolution behind has it as its x."""
+    ops = NumpyOps()
+    blocks = [gl.Residual([conv(), gl.BatchNorm2d()]) for _ in range(3)]
+    rest = [gl.MaxPool2d(2), blocks[2], gl.Relu(), gl.GlobalAvgPool2d()]
+    built = gl.Sequential([blocks[0], gl.Relu(), blocks[1], gl.Relu(), *rest])
+    built.build(SHAPE, ops, 5)
+    fuse(built)
+    tails = [block.body.layers[1].fusion for block in blocks]
+    assert [(tail.relu, tail.cut) for tail in tails] == [(True, False), (True, False), (True, True)]
+    heads = [block.body.layers[0].fusion.relu_input for block in blocks]
+    assert heads == [False, True, False]
+    assert built.layers[4].fusion.relu_input
+
+
 def test_a_layer_before_relu_that_feeds_two_does_not_cut() -> None:
     """The branches' gradients are summed behind a concat: the mask comes after the sum."""
     ops = NumpyOps()

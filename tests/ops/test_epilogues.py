@@ -173,6 +173,39 @@ def test_any_convolution(
     assert_bits(found, expected)
 
 
+@pytest.mark.parametrize("residual", [True, False])
+def test_batch_norm_that_leaves_the_backward_of_its_relu(
+    ops: Ops, dtype: str, residual: bool
+) -> None:
+    """Its backward is that of a batch norm without ReLU, which is given what passed ReLU."""
+    shape = (3, 2, 5, 4)
+    x, dy = finite(shape, dtype, 1), finite(shape, dtype, 2)
+    channels = [abs(finite((2,), dtype, seed)) for seed in range(3, 7)]
+    how: dict[str, Any] = {"train": True, "writes": (3, 4)}
+    if residual:
+        how["residual"] = finite(shape, dtype, 7)
+    left, own, plain = (
+        call(ops, "batch_norm2d_forward", x, *(a.copy() for a in channels), **how, **more)
+        for more in (
+            {"activation": "relu", "activation_backward": False},
+            {"activation": "relu"},
+            {},
+        )
+    )
+    assert_bits(left[0], own[0])
+    delta = call(ops, "relu_backward", dy, own[0])
+    found, wanted, same = (
+        call(ops, "batch_norm2d_backward", d, saved, channels[0], may_alias=True)
+        for d, saved in ((delta, left[1]), (dy, own[1]), (delta, plain[1]))
+    )
+    assert len(found) == len(wanted) == len(same) == 3 + residual
+    for one, other, third in zip(found, wanted, same, strict=True):
+        assert_bits(one, other)
+        assert_bits(one, third)
+    raw = call(ops, "batch_norm2d_backward", dy, left[1], channels[0], may_alias=True)
+    assert raw[0].tobytes() != found[0].tobytes()
+
+
 def test_linear_knows_one_activation(ops: Ops) -> None:
     x, w = ops.zeros((2, 3), "float32"), ops.zeros((4, 3), "float32")
     with pytest.raises(ConfigError, match="activation"):

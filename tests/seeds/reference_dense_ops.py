@@ -37,6 +37,7 @@ class ReferenceDense:
         eps: float,
         residual: Array | None,
         relu: bool,
+        cuts: bool,
     ) -> tuple[Array, Any]:
         if residual is not None or relu:
             raise unsupported("batch norm that ends in a residual's sum or ReLU")

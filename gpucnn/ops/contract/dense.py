@@ -20,6 +20,7 @@ class BatchNormSaved(NamedTuple):
     device: Any
     residual: bool
     relu: bool
+    """Whether the backward begins with ReLU's."""
 
 
 class DenseOps(ArrayOps):
@@ -67,6 +68,7 @@ class DenseOps(ArrayOps):
         eps: float = 1e-5,
         residual: Array | None = None,
         activation: str | None = None,
+        activation_backward: bool = True,
     ) -> tuple[Array, BatchNormSaved]:
         """Return y (N, C, H, W) and what backward needs (as torch.nn.BatchNorm2d).
 
@@ -74,7 +76,8 @@ class DenseOps(ArrayOps):
         (1 - momentum)·running + momentum·batch in place, with the unbiased variance. Raises
         ShapeError where N·H·W = 1 in training: one value has no variance. An empty batch leaves
         the running statistics alone. `residual`, of x's shape, is added to y; then
-        `activation="relu"` applies ReLU. Their gradients are then part of the backward.
+        `activation="relu"` applies ReLU. Their gradients are then part of the backward; with
+        `activation_backward=False`, that of ReLU is not: the dy it gets has passed it already.
         """
         self._check("x", x, ndim=4)
         if x.shape[1] == 0:
@@ -95,10 +98,11 @@ class DenseOps(ArrayOps):
         if residual is not None:
             self._check("residual", residual, shape=x.shape, dtype=x.dtype.name)
         relu = ends_in_relu(activation)
+        cuts = relu and activation_backward
         y, saved = self._batch_norm2d_forward(
-            x, gamma, beta, running_mean, running_var, train, momentum, eps, residual, relu
+            x, gamma, beta, running_mean, running_var, train, momentum, eps, residual, relu, cuts
         )
-        return y, BatchNormSaved(x.shape, x.dtype.name, saved, residual is not None, relu)
+        return y, BatchNormSaved(x.shape, x.dtype.name, saved, residual is not None, cuts)
 
     @implements("A24")
     def batch_norm2d_backward(
@@ -178,7 +182,9 @@ class DenseOps(ArrayOps):
         eps: float,
         residual: Array | None,
         relu: bool,
-    ) -> tuple[Array, Any]: ...
+        cuts: bool,
+    ) -> tuple[Array, Any]:
+        """`cuts`: the backward begins with ReLU's."""
 
     @abstractmethod
     def _batch_norm2d_backward(

@@ -70,6 +70,7 @@ class CpuDense(CpuArrayOps, DenseOps):
         eps: float,
         residual: Array | None,
         relu: bool,
+        cuts: bool,
     ) -> tuple[Array, Any]:
         mean, var = running_mean, running_var
         values = x.size // x.shape[1]
@@ -81,7 +82,7 @@ class CpuDense(CpuArrayOps, DenseOps):
         y = self.empty(x.shape, x.dtype)
         saved = BatchNormSaved(
             x, np.array(mean)[:, None, None], inverse_std[:, None, None], train,
-            y if relu else None, residual is not None,
+            y if cuts else None, residual is not None,
         )  # fmt: skip
         scale, shift = gamma[:, None, None] * saved.inverse_std, beta[:, None, None]
 

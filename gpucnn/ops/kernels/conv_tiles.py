@@ -43,7 +43,7 @@ class Tile:
 # The rates are estimated from the share of multiply-adds among the instructions of the loop over
 # the tiles on sm_90 (benchmarks/sass_mix.py), the mean of the passes; no GPU has measured them.
 # Four warps of 32 x 64 sums make 64 x 128 in three stages alone: in two they would spill. The last
-# three are for results of few rows (16 or 32 filters or channels) or columns (a first layer's taps).
+# three are for few rows (16 or 32 filters or channels) or columns (a first layer's taps).
 TILES = {
     "float32": (
         Tile(128, 128, 8, 8, 1.0, (2, 3)),

@@ -158,14 +158,17 @@ conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t*
                                 const scalar_t* __restrict__ relu_y, scalar_t* __restrict__ dx,
                                 Conv2dParams d) {
     const Epilogue end = {residual, relu_y, false};
-    const int phases = min(d.stride_h, d.h), multiplier = d.k / d.groups;
+    const int stride = KERNEL ? 1 : d.stride_h, phases = min(stride, d.h), multiplier = d.k / d.groups;
     const uint32 strips = ceil_div(ceil_div(d.h, phases), kStrip), count = uint32(d.n) * d.c * strips * phases * d.w;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
         const int j = i % d.w, strip = i / d.w % (strips * phases);
         const uint32 plane = i / d.w / (strips * phases);
-        const int c = plane % d.c, row = strip % phases + strip / phases * kStrip * d.stride_h;
+        const int c = plane % d.c, row = strip % phases + strip / phases * kStrip * stride;
         const Phase v = phase_of(row, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
         const Phase u = phase_of(j, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
+        // Begun before the sums, and counted up for the largest window: ptxas spills for less on some GPUs.
+        const uint32 first = (plane * d.h + row) * d.w + j;
+        uint32 at = first;
         scalar_t sum[kStrip] = {};
         for (int k = c * multiplier; k < (c + 1) * multiplier; ++k) {
             const int image = plane / d.c * d.k + k;
@@ -189,9 +192,9 @@ conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t*
         }
 #pragma unroll
         for (int o = 0; o < kStrip; ++o) {
-            const int cell = row + o * d.stride_h;
-            const uint32 at = (plane * d.h + cell) * d.w + j;
-            if (cell < d.h) dx[at] = finish(sum[o], end, at);
+            if (KERNEL < 7) at = first + o * stride * d.w;
+            if (row + o * stride < d.h) dx[at] = finish(sum[o], end, at);
+            if (KERNEL == 7) at += stride * d.w;
         }
     }
 }

@@ -139,12 +139,18 @@ FAULTS = [
         ),
         (
             "strips a row apart",
-            "strip / phases * kStrip * d.stride_h",
+            "strip / phases * kStrip * stride",
             "strip / phases * kStrip",
             on("depthwise_stride_2"),
             "racecheck",
         ),
-        ("cells below the last", "if (cell < d.h) dx", "dx", on("depthwise_5x5"), "memcheck"),
+        (
+            "cells below the last",
+            "if (row + o * stride < d.h) dx",
+            "dx",
+            on("depthwise_5x5"),
+            "memcheck",
+        ),
         (
             "one delta for all cells of a strip",
             "p = v.origin + o - r * v.back",

@@ -7,26 +7,28 @@
 // Of the rows i of one phase (i mod stride), the same r solve the equation and p moves by one from row
 // to row. So each of the stride_h x stride_w phases is a dense convolution of its own over δ, with the
 // kernel's taps of that phase: no inserted zero is stored, read or multiplied. A phase without a tap
-// (stride > kernel, or dilation sharing a factor with the stride) comes out as 0.
+// (stride > kernel, or dilation sharing a factor with the stride) comes out as 0. A residual is then
+// added to dx, and behind a ReLU that made x (relu_y), dx is 0 where x <= 0.
 //
 // dy (N,K,P,Q)  w (K,C/groups,R,S)  dx (N,C,H,W), any shape whose output is dy's
+// residual, relu_y like dx or null
 // conv2d_backward_input            implicit matrix product (conv_pipeline.cuh): rows c of a group, columns
 //                                  (n, rows and columns of a phase), depth (k, the phase's taps).
 //                                  grid groups · phases · ⌈columns of the largest phase/TILE_N⌉ ·
 //                                  ⌈C/groups/TILE_M⌉, in the order of place_of(). block kThreads
 // conv2d_backward_input_direct     for C/groups <= 4 (conv_direct.cuh): a thread a cell of all channels.
 //                                  grid as above with 128 columns and one tile of rows, block 128
-// conv2d_backward_input_depthwise  for C/groups = 1 in groups: a thread makes STRIP cells of a phase below
-//                                  each other with each weight that it reads. grid-stride loop over
-//                                  N·C·⌈cells of the largest phase/STRIP⌉·phases·W strips
-// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE
+// conv2d_backward_input_depthwise  for C/groups = 1 in groups: a thread makes a strip of kStrip cells of a
+//                                  phase below each other (conv_depthwise.cuh). grid-stride loop over
+//                                  N·C·⌈cells of the largest phase/kStrip⌉·phases·W strips
+// macros    SCALAR; TILE_M TILE_N TILE_K THREAD_M THREAD_N STAGES SWIZZLE; KERNEL
 // race-free phases share no cell; each dx is written once, by one thread, its sum in the order of (k,r,s)
-// cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w read and dx written once from DRAM
+// cost      2·N·K·P·Q·C/groups·R·S FLOPs at most; dy, w, residual, relu_y read and dx written once from DRAM
+#include "conv_depthwise.cuh"
 #include "conv_direct.cuh"
 #include "conv_pipeline.cuh"
 
 #define CHANNELS 4  // of a group, at most, in conv2d_backward_input_direct
-#define STRIP 4     // cells of a column and phase that a thread of conv2d_backward_input_depthwise makes
 
 // One axis of a phase, from row `cell` on: its rows cell + i·stride, i < cells, and its taps
 // r = first + t·step, t < taps, which meet output row p = origin + i − t·back.
@@ -96,6 +98,7 @@ DEVICE int phase_place(const Conv2dParams& d, const Work& work, const Cell& cell
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
+                      const scalar_t* __restrict__ residual, const scalar_t* __restrict__ relu_y,
                       scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ ConvTile tile;
     __shared__ Work work;  // too many numbers for every thread's registers
@@ -116,14 +119,15 @@ conv2d_backward_input(const scalar_t* __restrict__ dy, const scalar_t* __restric
         [&](const Digits& at, int) { return phase_tap(d, work, at); },
         [&](int col) { return phase_column(d, work, cell(col)); });
     store_tile(
-        sum, dx + (work.group * channels + row0) * plane, plane, channels - row0,
-        d.stride_h * d.stride_w == 1 && plane % kVector == 0 && aligned(dx),
+        sum, dx, (work.group * channels + row0) * plane, plane, channels - row0,
+        d.stride_h * d.stride_w == 1 && plane % kVector == 0, {residual, relu_y, false},
         [&](int col) { return phase_place(d, work, cell(col)); }, [](scalar_t value, int) { return value; });
 }
 
 // At least 8 blocks: ptxas, left alone, goes for 10 in float64 on sm_86 and spills for it.
 extern "C" __global__ void __launch_bounds__(kDirectThreads, 8)
 conv2d_backward_input_direct(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
+                             const scalar_t* __restrict__ residual, const scalar_t* __restrict__ relu_y,
                              scalar_t* __restrict__ dx, Conv2dParams d) {
     __shared__ DirectTile<CHANNELS> tile;
     __shared__ Work work;
@@ -139,43 +143,58 @@ conv2d_backward_input_direct(const scalar_t* __restrict__ dy, const scalar_t* __
                 filters * work.v.taps * work.u.taps, work.v.taps, work.u.taps, phase_column(d, work, cell),
                 [&](const Digits& at, int) { return phase_tap(d, work, at); });
     if (cell.n >= d.n) return;
-    scalar_t* const at = dx + phase_place(d, work, cell);
+    const uint32 base = phase_place(d, work, cell);
+    const Epilogue end = {residual, relu_y, false};
 #pragma unroll
-    for (int c = 0; c < CHANNELS; ++c)
-        if (c < channels) at[(work.group * channels + c) * plane] = sum[c];
+    for (int c = 0; c < CHANNELS; ++c) {
+        const uint32 at = base + (work.group * channels + c) * plane;
+        if (c < channels) dx[at] = finish(sum[c], end, at);
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_backward_input_depthwise(const scalar_t* __restrict__ dy, const scalar_t* __restrict__ w,
-                                scalar_t* __restrict__ dx, Conv2dParams d) {
-    const int phases = min(d.stride_h, d.h), multiplier = d.k / d.groups;
-    const uint32 strips = ceil_div(ceil_div(d.h, phases), STRIP), count = uint32(d.n) * d.c * strips * phases * d.w;
+                                const scalar_t* __restrict__ residual,
+                                const scalar_t* __restrict__ relu_y, scalar_t* __restrict__ dx,
+                                Conv2dParams d) {
+    const Epilogue end = {residual, relu_y, false};
+    const int stride = KERNEL ? 1 : d.stride_h, phases = min(stride, d.h), multiplier = d.k / d.groups;
+    const uint32 strips = ceil_div(ceil_div(d.h, phases), kStrip), count = uint32(d.n) * d.c * strips * phases * d.w;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
         const int j = i % d.w, strip = i / d.w % (strips * phases);
         const uint32 plane = i / d.w / (strips * phases);
-        const int c = plane % d.c, row = strip % phases + strip / phases * STRIP * d.stride_h;
+        const int c = plane % d.c, row = strip % phases + strip / phases * kStrip * stride;
         const Phase v = phase_of(row, d.pad_top, d.stride_h, d.dilation_h, d.r, d.h);
         const Phase u = phase_of(j, d.pad_left, d.stride_w, d.dilation_w, d.s, d.w);
-        scalar_t sum[STRIP] = {};
+        // Begun before the sums, and counted up for the largest window: ptxas spills for less on some GPUs.
+        const uint32 first = (plane * d.h + row) * d.w + j;
+        uint32 at = first;
+        scalar_t sum[kStrip] = {};
         for (int k = c * multiplier; k < (c + 1) * multiplier; ++k) {
             const int image = plane / d.c * d.k + k;
+#if KERNEL
+            depthwise_strip<-1>(sum, dy + image * d.p * d.q, d.p, d.q, row + d.pad_top, j + d.pad_left,
+                                w + k * KERNEL * KERNEL);
+#else
             for (int r = 0; r < v.taps; ++r) {
                 for (int s = 0; s < u.taps; ++s) {
                     const int q = u.origin - s * u.back;
                     if (uint32(q) >= uint32(d.q)) continue;
                     const scalar_t weight = w[(k * d.r + v.first + r * v.step) * d.s + u.first + s * u.step];
 #pragma unroll
-                    for (int o = 0; o < STRIP; ++o) {
+                    for (int o = 0; o < kStrip; ++o) {
                         const int p = v.origin + o - r * v.back;
                         if (uint32(p) < uint32(d.p)) sum[o] += dy[(image * d.p + p) * d.q + q] * weight;
                     }
                 }
             }
+#endif
         }
 #pragma unroll
-        for (int o = 0; o < STRIP; ++o) {
-            const int cell = row + o * d.stride_h;
-            if (cell < d.h) dx[(plane * d.h + cell) * d.w + j] = sum[o];
+        for (int o = 0; o < kStrip; ++o) {
+            if (KERNEL < 7) at = first + o * stride * d.w;
+            if (row + o * stride < d.h) dx[at] = finish(sum[o], end, at);
+            if (KERNEL == 7) at += stride * d.w;
         }
     }
 }

@@ -56,7 +56,7 @@ conv2d_backward_weight(const scalar_t* __restrict__ dy, const scalar_t* __restri
         [&](const Digits& at, int) { return pixel_tap(d, at, group * channels); },
         [&](int col) { return filter_column(d, col0 + col, depth); });
     store_tile(
-        sum, parts + (part * d.k + row) * depth, depth, filters - row0, depth % kVector == 0 && aligned(parts),
+        sum, parts, (part * d.k + row) * depth, depth, filters - row0, depth % kVector == 0, {},
         [&](int col) { return col0 + col < depth ? col0 + col : -1; },
         [](scalar_t value, int) { return value; });
 }

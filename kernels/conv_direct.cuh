@@ -7,10 +7,15 @@
 
 constexpr int kDirectThreads = 128;  // of a block, and its columns
 constexpr int kStaged = 32;
+static_assert(kDirectThreads / 4 == kStaged, "a warp stages 8 taps");
+
+// Rows of four words, or of 20: what eight lanes store eight taps apart falls into different banks.
+template <int ROWS>
+constexpr int kPitch = ROWS / 4 % 2 ? ROWS : ROWS + 4;
 
 template <int ROWS>
 struct alignas(16) DirectTile {
-    scalar_t weights[kStaged][ROWS];
+    scalar_t weights[kStaged][kPitch<ROWS>];
     Tap taps[kStaged];
 };
 
@@ -27,11 +32,12 @@ DEVICE void conv_direct(DirectTile<ROWS>& tile, scalar_t (&sum)[ROWS], const sca
         if (threadIdx.x < count)
             tile.taps[threadIdx.x] = tap(digits(first + threadIdx.x, middles, lows), first + threadIdx.x);
         __syncthreads();
-        for (int i = threadIdx.x; i < kStaged * ROWS; i += kDirectThreads) {
-            const int k = i % kStaged, row = i / kStaged;
-            tile.weights[k][row] =
-                k < count && row < rows ? a[(a_row + row) * a_stride + tile.taps[k].a] : scalar_t(0);
-        }
+        // A warp stages 8 taps of 4 rows at a time: neighbours in memory, in a bank each.
+        const int mine = threadIdx.x / 32 * 8 + threadIdx.x % 8;
+        const int offset = mine < count ? tile.taps[mine].a : 0;
+#pragma unroll
+        for (int row = threadIdx.x % 32 / 8; row < ROWS; row += 4)
+            tile.weights[mine][row] = mine < count && row < rows ? a[(a_row + row) * a_stride + offset] : scalar_t(0);
         __syncthreads();
         for (int k = 0; k < count; ++k) {
             const Tap at = tile.taps[k];

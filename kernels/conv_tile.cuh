@@ -16,7 +16,7 @@
 // in memory (Vectors).
 #ifndef GPUCNN_CONV_TILE_CUH
 #define GPUCNN_CONV_TILE_CUH
-#include "vector.cuh"
+#include "epilogue.cuh"
 
 #ifndef TILE_M
 #define TILE_M 64
@@ -180,11 +180,13 @@ DEVICE void multiply_tile(const ConvTile& tile, int buffer, scalar_t (&sum)[THRE
     }
 }
 
-// out[place(col) + row * row_stride] = finish(sum, row) for the tile's first `rows` rows and the columns
-// whose place is not negative. `packs`: kVector columns lie together, at a multiple of 16 bytes.
-template <class Place, class Finish>
-DEVICE void store_tile(const scalar_t (&sum)[THREAD_M][THREAD_N], scalar_t* out, uint32 row_stride,
-                       int rows, bool packs, Place place, Finish finish) {
+// out[at] = the end of biased(sum, row), at = base + place(col) + row * row_stride, for the tile's first
+// `rows` rows and the columns whose place is not negative. `packs`: kVector columns lie together, at a
+// multiple of 16 bytes.
+template <class Place, class Biased>
+DEVICE void store_tile(const scalar_t (&sum)[THREAD_M][THREAD_N], scalar_t* out, uint32 base, uint32 row_stride,
+                       int rows, bool packs, const Epilogue& end, Place place, Biased biased) {
+    packs = packs && aligned(out) && aligned(end);
 #pragma unroll
     for (int j = 0; j < THREAD_N; j += kVector) {
         if (packs) {
@@ -196,8 +198,9 @@ DEVICE void store_tile(const scalar_t (&sum)[THREAD_M][THREAD_N], scalar_t* out,
                 if (row >= rows) continue;
                 Pack<kVector> pack;
 #pragma unroll
-                for (int v = 0; v < kVector; ++v) pack.v[v] = finish(sum[i][j + v], row);
-                store_pack(out + (at + row * row_stride), pack);
+                for (int v = 0; v < kVector; ++v) pack.v[v] = biased(sum[i][j + v], row);
+                const uint32 here = base + at + row * row_stride;
+                store_pack(out + here, finish(pack, end, here));
             }
             continue;
         }
@@ -208,7 +211,9 @@ DEVICE void store_tile(const scalar_t (&sum)[THREAD_M][THREAD_N], scalar_t* out,
 #pragma unroll
             for (int i = 0; i < THREAD_M; ++i) {
                 const int row = tile_row(i);
-                if (row < rows) out[at + row * row_stride] = finish(sum[i][j + v], row);
+                if (row >= rows) continue;
+                const uint32 here = base + at + row * row_stride;
+                out[here] = finish(biased(sum[i][j + v], row), end, here);
             }
         }
     }

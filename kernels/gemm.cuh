@@ -7,7 +7,7 @@
 //           are on their way while this one is multiplied; one barrier a tile
 // split     blockIdx.z takes the `chunk` of k that begins at blockIdx.z * chunk and writes the z-th
 //           (m, n) matrix of `out`; gemm_reduce then adds those in order. With one chunk `out` is the
-//           result itself
+//           result itself, and the sums end in it as in gemm_reduce (epilogue.cuh)
 // launch    grid (tiles of m * tiles of n, 1, chunks), block 256
 // macros    TILE_M, TILE_N (multiples of 16, and of 16 * kVector or smaller), TILE_K (of kVector)
 // order     every sum runs along k from the first element of its chunk, whatever the tile
@@ -15,7 +15,7 @@
 // cost      2 m n k FLOPs; a is read from memory n / TILE_N times, b m / TILE_M times
 #ifndef GPUCNN_GEMM_CUH
 #define GPUCNN_GEMM_CUH
-#include "vector.cuh"
+#include "epilogue.cuh"
 
 #ifndef TILE_M
 #define TILE_M 64
@@ -122,9 +122,9 @@ DEVICE void read_row(scalar_t (&values)[EXTENT / kSide], const scalar_t* row, in
 }
 
 DEVICE void write_tile(const scalar_t (&sums)[TILE_M / kSide][TILE_N / kSide], const scalar_t* bias,
-                       scalar_t* out, uint32 m, uint32 n, uint32 first_m, uint32 first_n) {
+                       const Epilogue& end, scalar_t* out, uint32 base, uint32 m, uint32 n, uint32 first_m, uint32 first_n) {
     constexpr int width = kWidth<TILE_N>;
-    const bool whole = n % width == 0 && aligned(out);
+    const bool whole = n % width == 0 && aligned(out + base) && aligned(end);
 #pragma unroll
     for (int i = 0; i < TILE_M / kSide; ++i) {
         const uint32 row = first_m + element_of<TILE_M>(threadIdx.x / kSide, i);
@@ -132,7 +132,7 @@ DEVICE void write_tile(const scalar_t (&sums)[TILE_M / kSide][TILE_N / kSide], c
         for (int j = 0; j < TILE_N / kSide; j += width) {
             const uint32 column = first_n + element_of<TILE_N>(threadIdx.x % kSide, j);
             if (row >= m || column >= n) continue;
-            scalar_t* const address = out + row * n + column;
+            const uint32 at = base + row * n + column;
             Pack<width> pack;
 #pragma unroll
             for (int v = 0; v < width; ++v) {
@@ -140,11 +140,11 @@ DEVICE void write_tile(const scalar_t (&sums)[TILE_M / kSide][TILE_N / kSide], c
                 pack.v[v] = sums[i][j + v] + (biased ? bias[column + v] : scalar_t(0));
             }
             if (whole)
-                store_pack(address, pack);
+                store_pack(out + at, finish(pack, end, at));
             else
 #pragma unroll
                 for (int v = 0; v < width; ++v)
-                    if (column + v < n) address[v] = pack.v[v];
+                    if (column + v < n) out[at + v] = finish(pack.v[v], end, at + v);
         }
     }
 }
@@ -152,7 +152,7 @@ DEVICE void write_tile(const scalar_t (&sums)[TILE_M / kSide][TILE_N / kSide], c
 // The whole of a block's work. `shared` holds kGemmShared scalars, aligned to 16 bytes.
 template <bool A_K_FAST, bool B_K_FAST>
 DEVICE void gemm(scalar_t* shared, const scalar_t* a, const scalar_t* b, const scalar_t* bias,
-                 scalar_t* out, const GemmParams& g) {
+                 const Epilogue& end, scalar_t* out, const GemmParams& g) {
     scalar_t* const tiles_a = shared;
     scalar_t* const tiles_b = shared + 2 * kBufferA;
     const uint32 tiles_n = (uint32(g.n) + TILE_N - 1) / TILE_N;
@@ -188,17 +188,17 @@ DEVICE void gemm(scalar_t* shared, const scalar_t* a, const scalar_t* b, const s
                 for (int j = 0; j < TILE_N / kSide; ++j) sums[i][j] += row_a[i] * row_b[j];
         }
     }
-    write_tile(sums, bias, out + blockIdx.z * (uint32(g.m) * g.n), g.m, g.n, first_m, first_n);
+    write_tile(sums, bias, end, out, blockIdx.z * (uint32(g.m) * g.n), g.m, g.n, first_m, first_n);
 }
 
-// y[i] = bias[i % n] + sum_z parts[z, i] over the chunks z in order, i of `count` = m * n.
-DEVICE void gemm_reduce(const scalar_t* parts, const scalar_t* bias, scalar_t* y, int count, int n,
-                        int chunks) {
+// y[i] = the end of bias[i % n] + sum_z parts[z, i] over the chunks z in order, i of `count` = m * n.
+DEVICE void gemm_reduce(const scalar_t* parts, const scalar_t* bias, const Epilogue& end, scalar_t* y,
+                        int count, int n, int chunks) {
     const uint32 threads = gridDim.x * blockDim.x;
     for (uint32 i = blockIdx.x * blockDim.x + threadIdx.x; i < uint32(count); i += threads) {
         scalar_t sum = parts[i];
         for (int z = 1; z < chunks; ++z) sum += parts[z * uint32(count) + i];
-        y[i] = bias == nullptr ? sum : sum + bias[i % n];
+        y[i] = finish(bias == nullptr ? sum : sum + bias[i % n], end, i);
     }
 }
 

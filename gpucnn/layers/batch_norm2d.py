@@ -72,7 +72,13 @@ class BatchNorm2d(Layer):
             eps=self.eps,
             residual=residual,
             activation=self.fusion.activation,
+            activation_backward=self.fusion.cut,
         )
+
+    def take_gradient(self) -> Array:
+        """`residual_gradient`, which is let go."""
+        gradient, self.residual_gradient = self.residual_gradient, None
+        return gradient
 
     def _backward(self, dy: Array, saved: Any) -> Array:
         gradients = self.ops.batch_norm2d_backward(dy, saved, self.gamma.value)

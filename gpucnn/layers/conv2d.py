@@ -1,5 +1,6 @@
 """Convolution (cross-correlation) with learned filters."""
 
+from collections.abc import Callable
 from typing import Any
 
 from gpucnn.draws import derive
@@ -27,6 +28,10 @@ class Conv2d(Layer):
     or column at the bottom or right). Unless `rounding` is "floor", or the padding "same",
     (W - F + 2P)/S + 1 must be a whole number: build raises a ShapeError that lists settings that
     work (S4). The fans of `init` are C/groups·R·S and filters/groups·R·S.
+
+    In a residual it may have a part in the sums: `residual` is what its next forward adds to y, and
+    `dx_residual` gives what its next backward adds to dx, each for one pass. The latter is asked
+    when it is needed, for layers of this backward may have to make it first.
     """
 
     fusion = ALONE
@@ -59,6 +64,8 @@ class Conv2d(Layer):
         self.rounding = check_rounding(rounding)
         self.weight: Parameter
         self.bias: Parameter | None = None
+        self.residual: Array | None = None
+        self.dx_residual: Callable[[], Array] | None = None
 
     def _build(self, input_shape: Shape, ops: Ops, seed: int, dtype: str) -> Shape:
         c, h, w = image_shape(input_shape)
@@ -85,9 +92,14 @@ class Conv2d(Layer):
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
         bias = self.bias.value if self.bias else None
-        activation = self.fusion.activation
+        residual, self.residual = self.residual, None
         y = self.ops.conv2d_forward(
-            x, self.weight.value, bias, **self._settings, activation=activation
+            x,
+            self.weight.value,
+            bias,
+            **self._settings,
+            residual=residual,
+            activation=self.fusion.activation,
         )
         return y, x
 
@@ -100,7 +112,15 @@ class Conv2d(Layer):
             self.bias.set_grad(self.ops.conv2d_backward_bias(dy))
         if not self.needs_input_gradient:
             return None
-        return self.ops.conv2d_backward_input(dy, w, x.shape, **self._settings)
+        other, self.dx_residual = self.dx_residual, None
+        return self.ops.conv2d_backward_input(
+            dy,
+            w,
+            x.shape,
+            **self._settings,
+            residual=other() if other else None,
+            relu_y=x if self.fusion.relu_input else None,
+        )
 
     def macs(self) -> int:
         return self._shape.macs

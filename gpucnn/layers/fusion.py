@@ -8,14 +8,18 @@ class Fusion:
     """What a layer does for its neighbours, or leaves to them; by itself, nothing."""
 
     relu: bool = False
-    """conv2d, batch_norm2d, residual: forward ends in the ReLU of the layer behind this one.
-
-    Backward of batch_norm2d, and of a residual with `tail`, begins with that ReLU's as well.
-    """
+    """conv2d, linear, batch_norm2d, residual: forward ends in the ReLU of the layer behind it."""
+    cut: bool = False
+    """batch_norm2d: backward begins with that of the ReLU that forward ends in."""
     relu_input: bool = False
-    """max_pool2d: backward ends in that of the ReLU before this layer."""
+    """conv2d, linear, max_pool2d: backward ends in that of the ReLU before this layer.
+
+    A residual's, if it has a `head`, is that layer's.
+    """
     tail: bool = False
-    """residual: the batch_norm2d that its body ends in adds the shortcut."""
+    """residual: the batch_norm2d or conv2d that its body ends in adds the shortcut."""
+    head: bool = False
+    """residual: the conv2d that its shortcut, or else its body, begins with adds both dx."""
     no_forward: bool = False
     """relu: its forward is done already, x is y."""
     no_backward: bool = False

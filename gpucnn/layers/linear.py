@@ -7,6 +7,7 @@ from gpucnn.errors import ShapeError
 from gpucnn.implements import implements
 from gpucnn.initializers import check_initializer, initialize
 from gpucnn.layers.base import Layer, Parameter, Shape, flag
+from gpucnn.layers.fusion import ALONE
 from gpucnn.ops.base import Array, Ops
 from gpucnn.ops.shapes import integer
 
@@ -17,6 +18,8 @@ class Linear(Layer):
 
     weight (units, features), bias (units,). Images are a ShapeError: put `flatten` before.
     """
+
+    fusion = ALONE
 
     def __init__(
         self,
@@ -51,10 +54,12 @@ class Linear(Layer):
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
         bias = self.bias.value if self.bias else None
-        return self.ops.linear_forward(x, self.weight.value, bias), x
+        activation = self.fusion.activation
+        return self.ops.linear_forward(x, self.weight.value, bias, activation=activation), x
 
     def _backward(self, dy: Array, saved: Any) -> Array:
-        dx, dw, db = self.ops.linear_backward(dy, saved, self.weight.value)
+        relu_y = saved if self.fusion.relu_input else None
+        dx, dw, db = self.ops.linear_backward(dy, saved, self.weight.value, relu_y=relu_y)
         if not self.weight.frozen:
             self.weight.set_grad(dw)
         if self.bias and not self.bias.frozen:

@@ -8,6 +8,7 @@ from gpucnn.errors import ConfigError, ShapeError
 from gpucnn.layers.base import Layer, Shape
 from gpucnn.layers.batch_norm2d import BatchNorm2d
 from gpucnn.layers.containers import Container, check_distinct, layer_list
+from gpucnn.layers.conv2d import Conv2d
 from gpucnn.layers.fusion import ALONE
 from gpucnn.layers.sequential import Chain
 from gpucnn.ops.base import Array, Ops
@@ -55,7 +56,7 @@ class Residual(Container):
         return body
 
     def _forward(self, x: Array, train: bool) -> tuple[Array, Any]:
-        tail = self._tail()
+        tail = self.tail if self.fusion.tail else None
         if tail is not None:
             tail.residual = self.shortcut.forward(x, train=train)
             return self.body.forward(x, train=train), None
@@ -64,15 +65,34 @@ class Residual(Container):
         return self.ops.add(body, shortcut, activation=self.fusion.activation), None
 
     def _backward(self, dy: Array, saved: Any) -> Array:
-        body, tail = self.body.backward(dy), self._tail()
-        if tail is not None:
-            dy, tail.residual_gradient = tail.residual_gradient, None
-        return self.ops.add(body, self.shortcut.backward(dy))
+        tail = self.tail if self.fusion.tail else None
+        head = self.head if self.fusion.head else None
 
-    def _tail(self) -> BatchNorm2d | None:
-        """The batch norm that adds the shortcut; None where the sum is an operation of its own."""
+        def given() -> Array:
+            """What the shortcut's backward begins with, once the body's has passed its tail."""
+            return tail.take_gradient() if isinstance(tail, BatchNorm2d) else dy
+
+        if head is None:
+            body = self.body.backward(dy)
+            return self.ops.add(body, self.shortcut.backward(given()))
+        if not self.shortcut.layers:
+            head.dx_residual = given
+            return self.shortcut.backward(self.body.backward(dy))
+        body = self.body.backward(dy)
+        head.dx_residual = lambda: body
+        return self.shortcut.backward(given())
+
+    @property
+    def tail(self) -> BatchNorm2d | Conv2d | None:
+        """The layer that the body ends in, if it can add the shortcut."""
         last = self.body.layers[-1]
-        return last if self.fusion.tail and isinstance(last, BatchNorm2d) else None
+        return last if isinstance(last, BatchNorm2d | Conv2d) else None
+
+    @property
+    def head(self) -> Conv2d | None:
+        """The conv2d whose dx is the last of the two to be made, if it is one."""
+        first = (self.shortcut.layers or self.body.layers)[0]
+        return first if isinstance(first, Conv2d) else None
 
 
 def _remedy(source: Shape, target: Shape) -> str:

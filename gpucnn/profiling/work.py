@@ -56,14 +56,16 @@ def _geometry(a: Arguments, x_shape: Any, w_shape: Any) -> Conv2dShape:
 def _conv2d_forward(a: Arguments, y: Any) -> Work:
     x, w, b = a["x"], a["w"], a["b"]
     s = _geometry(a, x.shape, w.shape)
-    extra = (b is not None) + (a["activation"] is not None)
+    extra = (b is not None) + (a["residual"] is not None) + (a["activation"] is not None)
     flops = 2 * s.macs + extra * count(y)
-    return Work(flops, _read(s, (s.r, s.s), x) + nbytes(w, b, y))
+    return Work(flops, _read(s, (s.r, s.s), x) + nbytes(w, b, a["residual"], y))
 
 
 def _conv2d_backward_input(a: Arguments, dx: Any) -> Work:
     s = _geometry(a, a["x_shape"], a["w"].shape)
-    return Work(2 * s.macs, nbytes(a["dy"], a["w"], dx))
+    extra = (a["residual"] is not None) + (a["relu_y"] is not None)
+    arrays = (a["dy"], a["w"], a["residual"], a["relu_y"], dx)
+    return Work(2 * s.macs + extra * count(dx), nbytes(*arrays))
 
 
 def _conv2d_backward_weight(a: Arguments, dw: Any) -> Work:
@@ -107,12 +109,15 @@ def _max_pool2d_backward(a: Arguments, dx: Any) -> Work:
 def _linear_forward(a: Arguments, y: Any) -> Work:
     x, w, b = a["x"], a["w"], a["b"]
     macs = prod(x.shape) * w.shape[0]
-    return Work(2 * macs + (b is not None) * count(y), nbytes(x, w, b, y))
+    extra = (b is not None) + (a["activation"] is not None)
+    return Work(2 * macs + extra * count(y), nbytes(x, w, b, y))
 
 
 def _linear_backward(a: Arguments, out: Any) -> Work:
     dy, x, w = a["dy"], a["x"], a["w"]
-    return Work(4 * prod(x.shape) * w.shape[0] + count(dy), nbytes(dy, x, w, out))
+    # relu_y is x, which is read for dw already.
+    cut = (a["relu_y"] is not None) * count(x)
+    return Work(4 * prod(x.shape) * w.shape[0] + count(dy) + cut, nbytes(dy, x, w, out))
 
 
 def _batch_norm2d_forward(a: Arguments, out: Any) -> Work:

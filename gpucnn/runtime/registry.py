@@ -36,6 +36,9 @@ _CONVOLUTION: Choices = {
         *_tile(64, 128, 4, 8, 2, 3),
         *_tile(64, 64, 4, 4, 2, 3),
         *_tile(32, 64, 4, 4, 2, 3),
+        *_tile(32, 128, 4, 8, 2, 3),
+        *_tile(64, 32, 4, 4, 2, 3),
+        *_tile(16, 128, 4, 4, 2, 3),
     ),
     "double": (*_tile(64, 64, 4, 4, 2), *_tile(32, 64, 4, 4, 2)),
 }
@@ -53,6 +56,10 @@ _PIXELS: Choices = {
 _WORDS: Choices = {"float": (_macros(),), "double": ()}
 _PLAIN: Choices = dict.fromkeys(TYPES, (_macros(),))
 
+_DEPTHWISE: Choices = {
+    "float": tuple(_macros(KERNEL=size) for size in (0, 3, 5, 7)),
+    "double": (_macros(KERNEL=0),),
+}
 _DIRECT = ("conv2d_forward_direct", "conv2d_backward_input_direct")
 _TILED = ("conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight")
 
@@ -60,7 +67,9 @@ _TILED = ("conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight")
 VARIANTS: dict[str, Choices] = {
     "conv2d_forward": _CONVOLUTION,
     "conv2d_forward_direct": dict.fromkeys(TYPES, (_macros(FILTERS=4), _macros(FILTERS=16))),
+    "conv2d_forward_depthwise": _DEPTHWISE,
     "conv2d_backward_input": _CONVOLUTION,
+    "conv2d_backward_input_depthwise": _DEPTHWISE,
     "conv2d_backward_weight": _CONVOLUTION,
     "conv2d_backward_weight_direct": dict.fromkeys(TYPES, (_macros(FILTERS=1), _macros(FILTERS=4))),
     "linear_forward": _PRODUCT,

@@ -50,6 +50,13 @@ FEW: dict[str, Geometry] = {
     "depthwise_stride_2": ((2, 3, 11, 9), (3, 1, 3, 3), {"groups": 3, "stride": 2, "padding": 1}),
     "depthwise_tall": ((1, 2, 19, 5), (4, 1, 5, 3), {"groups": 2, "stride": (3, 1), "padding": 2}),
     "depthwise_5x5": ((2, 4, 9, 7), (4, 1, 5, 5), {"groups": 4, "padding": 2}),
+    "depthwise_dilated_5x5": (
+        (2, 4, 9, 7),
+        (4, 1, 5, 5),
+        {"groups": 4, "dilation": (2, 1), "padding": (4, 2)},
+    ),
+    "depthwise_two_strips": ((2, 3, 12, 5), (6, 1, 3, 3), {"groups": 3, "padding": 1}),
+    "depthwise_7x7": ((1, 2, 7, 33), (2, 1, 7, 7), {"groups": 2, "padding": ((3, 2), (1, 4))}),
     "depthwise_multiplier_2": ((1, 3, 9, 9), (6, 1, 3, 3), {"groups": 3, "stride": 2}),
     "depthwise_dilated": ((1, 3, 12, 9), (3, 1, 3, 2), {"groups": 3, "dilation": 2, "stride": 3}),
 }

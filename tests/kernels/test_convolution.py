@@ -95,7 +95,7 @@ def planned(number: int, *, checked: bool = False) -> PlannedOps:
 
 EACH_CANDIDATE = [
     pytest.param(dtype, number, id=f"{dtype}-{number}")
-    for dtype, count in (("float32", 9), ("float64", 2))
+    for dtype, count in (("float32", 15), ("float64", 2))
     for number in range(count)
 ]
 ODD = ["stride_2", "groups_over_tiles", "tile_over_two_images", "dilation_and_stride",
@@ -114,7 +114,7 @@ def test_every_candidate_is_right_and_gives_the_same_bits(dtype: str, number: in
             assert a.tobytes() == b.tobytes()
 
 
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(15))
 def test_no_candidate_has_a_fault_in_checked_mode(number: int) -> None:
     for name in ("stride_2", "packs_over_tiles", "packs_everywhere"):
         check_all(planned(number, checked=True), (TILED | PACKED)[name])

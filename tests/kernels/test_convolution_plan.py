@@ -13,6 +13,7 @@ from gpucnn.ops.kernel_ops import KernelOps
 from gpucnn.ops.kernels import conv_plan
 from gpucnn.ops.kernels.base import SCALARS
 from gpucnn.ops.kernels.conv_plan import (
+    DEPTHWISE_KERNELS,
     DIRECT_FILTERS_A_THREAD,
     ConvPlan,
     Operation,
@@ -100,9 +101,9 @@ def test_how_many_candidates() -> None:
         for name in ("rn2", "dw1", "mn1", "gr1")
         for operation in OPERATIONS
     }
-    assert [counts["rn2", operation] for operation in OPERATIONS] == [9, 9, 9]
+    assert [counts["rn2", operation] for operation in OPERATIONS] == [15, 15, 15]
     assert [counts["dw1", operation] for operation in OPERATIONS] == [1, 1, 2]
-    assert [counts["mn1", operation] for operation in OPERATIONS] == [2, 1, 9]
+    assert [counts["mn1", operation] for operation in OPERATIONS] == [2, 1, 15]
     assert [counts["gr1", operation] for operation in OPERATIONS] == [2, 1, 2]
 
 
@@ -152,7 +153,10 @@ def test_the_weight_gradient_of_the_benchmarks_fills_the_gpu(name: str) -> None:
         (256, 131072, (128, 128)),
         (64, 200704, (64, 128)),
         # 130 blocks, one a multiprocessor: half as many twice as large would take longer.
-        (64, 130 * 64, (64, 64)),
+        (64, 130 * 64, (32, 128)),
+        # Rows that fill a tile: 32 or 64 would be multiplied with zeros.
+        (16, 131072, (16, 128)),
+        (32, 131072, (32, 128)),
         # All blocks run at once whatever their size: the smallest is done first.
         (40, 900, (32, 64)),
     ],
@@ -160,6 +164,12 @@ def test_the_weight_gradient_of_the_benchmarks_fills_the_gpu(name: str) -> None:
 def test_the_tile_follows_from_the_shape(rows: int, columns: int, tile: tuple[int, int]) -> None:
     chosen = choose_tile("float32", rows, columns, 1)
     assert (chosen.m, chosen.n) == tile
+
+
+def test_the_tile_of_a_first_layers_weight_gradient() -> None:
+    """64 filters of 27 taps: columns beyond them would be multiplied for nothing."""
+    chosen = choose_tile("float32", 64, 27, 1, split=True)
+    assert (chosen.m, chosen.n) == (64, 32)
 
 
 @pytest.mark.parametrize("symbol", sorted(name for name in VARIANTS if "conv2d" in name))
@@ -176,4 +186,6 @@ def macros_of(symbol: str, dtype: str) -> list[tuple[tuple[str, int], ...]]:
         return [(("FILTERS", a_thread),) for a_thread in DIRECT_FILTERS_A_THREAD[symbol]]
     if symbol.endswith("_direct"):
         return [()]
+    if symbol.endswith("_depthwise"):
+        return [(("KERNEL", size),) for size in (0, *DEPTHWISE_KERNELS[dtype])]
     return [(*tile.macros, ("STAGES", stages)) for tile in TILES[dtype] for stages in tile.stages]

@@ -16,9 +16,15 @@ DRAW = {"rate": 0.5, "seed": 1, "layer": 0, "step": 0}
 # A correct call of every method with arrays: (name, shape or dtype,shape) of each, and keywords.
 I32, U8 = "int32", "uint8"
 CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "conv2d_forward": ({"x": (2, 3, 5, 5), "w": (4, 3, 3, 3), "b": (4,)}, {}),
+    "conv2d_forward": (
+        {"x": (2, 3, 5, 5), "w": (4, 3, 3, 3), "b": (4,), "residual": (2, 4, 3, 3)}, {}
+    ),
     "conv2d_backward_input": (
-        {"dy": (2, 4, 3, 3), "w": (4, 3, 3, 3)}, {"x_shape": (2, 3, 5, 5)}
+        {
+            "dy": (2, 4, 3, 3), "w": (4, 3, 3, 3),
+            "residual": (2, 3, 5, 5), "relu_y": (2, 3, 5, 5),
+        },
+        {"x_shape": (2, 3, 5, 5)},
     ),
     "conv2d_backward_weight": (
         {"dy": (2, 4, 3, 3), "x": (2, 3, 5, 5)}, {"w_shape": (4, 3, 3, 3)}
@@ -55,7 +61,7 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "softmax_cross_entropy": ({"logits": (2, 3), "labels": (I32, (2,))}, {}),
     "mean_squared_error": ({"y": (2, 3), "target": (2, 3)}, {}),
     "linear_forward": ({"x": (2, 3), "w": (4, 3), "b": (4,)}, {}),
-    "linear_backward": ({"dy": (2, 4), "x": (2, 3), "w": (4, 3)}, {}),
+    "linear_backward": ({"dy": (2, 4), "x": (2, 3), "w": (4, 3), "relu_y": (2, 3)}, {}),
     "add": ({"a": (2, 3), "b": (2, 3)}, {}),
     "split": ({"x": (2, 3)}, {"sizes": [1, 2], "axis": 1}),
     "dropout_forward": ({"x": (2, 3, 4, 4)}, DRAW),

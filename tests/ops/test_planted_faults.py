@@ -24,23 +24,29 @@ from tests.ops.harness import normal
 class UnturnedKernel(NumpyOps):
     """dx without rot180."""
 
-    def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
-        return super()._conv2d_backward_input(shape, dy, w[..., ::-1, ::-1].copy())
+    def _conv2d_backward_input(
+        self, shape: Conv2dShape, dy: Array, w: Array, *end: Array | None
+    ) -> Array:
+        return super()._conv2d_backward_input(shape, dy, w[..., ::-1, ::-1].copy(), *end)
 
 
 class PaddingNotCropped(NumpyOps):
     """dx shifted as if the leading padding belonged to x."""
 
-    def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
-        dx = super()._conv2d_backward_input(shape, dy, w)
+    def _conv2d_backward_input(
+        self, shape: Conv2dShape, dy: Array, w: Array, *end: Array | None
+    ) -> Array:
+        dx = super()._conv2d_backward_input(shape, dy, w, *end)
         return np.roll(dx, 1, axis=-1)
 
 
 class UncleanedRemainder(NumpyOps):
     """dx of memory that was never cleared where no window reaches."""
 
-    def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
-        dx = super()._conv2d_backward_input(shape, dy, w)
+    def _conv2d_backward_input(
+        self, shape: Conv2dShape, dy: Array, w: Array, *end: Array | None
+    ) -> Array:
+        dx = super()._conv2d_backward_input(shape, dy, w, *end)
         dx[dx == 0] = 1e-30
         return dx
 
@@ -63,9 +69,15 @@ class SinglePrecision(NumpyOps):
     """float64 computed in float32."""
 
     def _conv2d_forward(
-        self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
+        self,
+        shape: Conv2dShape,
+        x: Array,
+        w: Array,
+        b: Array | None,
+        residual: Array | None,
+        relu: bool,
     ) -> Array:
-        few = [None if a is None else a.astype("float32") for a in (x, w, b)]
+        few = [None if a is None else a.astype("float32") for a in (x, w, b, residual)]
         return super()._conv2d_forward(shape, *few, relu).astype(x.dtype)
 
 
@@ -73,9 +85,15 @@ class BiasPerPlace(NumpyOps):
     """A bias added along the wrong axis."""
 
     def _conv2d_forward(
-        self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
+        self,
+        shape: Conv2dShape,
+        x: Array,
+        w: Array,
+        b: Array | None,
+        residual: Array | None,
+        relu: bool,
     ) -> Array:
-        y = super()._conv2d_forward(shape, x, w, None, relu)
+        y = super()._conv2d_forward(shape, x, w, None, residual, relu)
         return y if b is None else y + b[0]
 
 

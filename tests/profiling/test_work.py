@@ -76,9 +76,16 @@ def test_convolutions(options: dict[str, int]) -> None:
     b = f(w.shape[0])
     relu = call("conv2d_forward", x, w, b, out=y, activation="relu", **options)
     assert relu == (2 * macs + 2 * size(y), 4 * (read + size(w, b, y)))
+    behind = call("conv2d_forward", x, w, b, out=y, residual=y, **options)
+    assert behind == (2 * macs + 2 * size(y), 4 * (read + size(w, b, y, y)))
     assert call("conv2d_backward_input", y, w, x.shape, out=x, **options) == (
         2 * macs,
         4 * size(y, w, x),
+    )
+    fused = {"residual": x, "relu_y": x, **options}
+    assert call("conv2d_backward_input", y, w, x.shape, out=x, **fused) == (
+        2 * macs + 2 * size(x),
+        4 * size(y, w, x, x, x),
     )
     assert call("conv2d_backward_weight", y, x, w.shape, out=w, **options) == (
         2 * macs,
@@ -128,8 +135,16 @@ A, B = f(3, 5), f(3, 5)
         ("empty", ((3, 5), "float32"), {}, A, 0, 0),
         ("linear_forward", (A, f(2, 5), f(2)), {}, f(3, 2), 66, 4 * (15 + 10 + 2 + 6)),
         (
+            "linear_forward", (A, f(2, 5), f(2)), {"activation": "relu"}, f(3, 2),
+            72, 4 * (15 + 10 + 2 + 6),
+        ),
+        (
             "linear_backward", (f(3, 2), A, f(2, 5)), {}, (A, f(2, 5), f(2)),
             126, 4 * (6 + 15 + 10 + 15 + 10 + 2),
+        ),
+        (
+            "linear_backward", (f(3, 2), A, f(2, 5)), {"relu_y": A}, (A, f(2, 5), f(2)),
+            141, 4 * (6 + 15 + 10 + 15 + 10 + 2),
         ),
         ("dropout_forward", (A,), {"rate": 0.5, "seed": 0, "layer": 0, "step": 0}, (A, B), 15, 180),
         ("sgd_update", (f(8), f(8), None), {"lr": 0.1}, None, 16, 4 * 24),

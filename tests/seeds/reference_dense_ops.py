@@ -14,11 +14,15 @@ from tests.seeds.arrays import rounded, unsupported
 class ReferenceDense:
     """The dense, elementwise and dropout families, and gradient descent."""
 
-    def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array:
-        return rounded(dense.linear(x, w, b), x.dtype)
+    def _linear_forward(self, x: Array, w: Array, b: Array | None, relu: bool) -> Array:
+        y = rounded(dense.linear(x, w, b), x.dtype)
+        return self._relu_forward(y) if relu else y
 
-    def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
+    def _linear_backward(
+        self, dy: Array, x: Array, w: Array, relu_y: Array | None
+    ) -> tuple[Array, Array, Array]:
         dx, dw, db = dense.linear_backward(dy, x, w)
+        dx = dx if relu_y is None else self._relu_backward(dx, relu_y)
         return rounded(dx, x.dtype), rounded(dw, x.dtype), rounded(db, x.dtype)
 
     def _batch_norm2d_forward(
@@ -33,6 +37,7 @@ class ReferenceDense:
         eps: float,
         residual: Array | None,
         relu: bool,
+        cuts: bool,
     ) -> tuple[Array, Any]:
         if residual is not None or relu:
             raise unsupported("batch norm that ends in a residual's sum or ReLU")

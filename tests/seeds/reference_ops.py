@@ -31,14 +31,30 @@ class ReferenceOps(ReferencePooling, ReferenceDense, NumpyOps):
     name = "reference"
 
     def _conv2d_forward(
-        self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
+        self,
+        shape: Conv2dShape,
+        x: Array,
+        w: Array,
+        b: Array | None,
+        residual: Array | None,
+        relu: bool,
     ) -> Array:
         y = rounded(convolution.conv2d_forward(x, w, b, **conv_settings(shape)), x.dtype)
+        y = y if residual is None else y + residual
         return self._relu_forward(y) if relu else y
 
-    def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
+    def _conv2d_backward_input(
+        self,
+        shape: Conv2dShape,
+        dy: Array,
+        w: Array,
+        residual: Array | None,
+        relu_y: Array | None,
+    ) -> Array:
         dx = convolution.conv2d_backward_input(dy, w, shape.x_shape, **conv_settings(shape))
-        return rounded(dx, dy.dtype)
+        dx = rounded(dx, dy.dtype)
+        dx = dx if residual is None else dx + residual
+        return dx if relu_y is None else self._relu_backward(dx, relu_y)
 
     def _conv2d_backward_weight(self, shape: Conv2dShape, dy: Array, x: Array) -> Array:
         dw = convolution.conv2d_backward_weight(dy, x, shape.w_shape, **conv_settings(shape))

@@ -29,13 +29,15 @@ class ConvolutionOps(ArrayOps):
         padding: Any = 0,
         dilation: Any = 1,
         groups: int = 1,
+        residual: Array | None = None,
         activation: str | None = None,
     ) -> Array:
         """Return y = x ⋆ w + b, cross-correlation (S4 eq. 2; as torch.nn.functional.conv2d).
 
         y[n,k,p,q] = b[k] + Σ_{c,r,s} x_pad[n, c, p·stride+r·dilation, q·stride+s·dilation]
-        · w[k,c,r,s]; `activation="relu"` applies ReLU to it. b is (K,). Raises ShapeError,
-        DeviceError (arrays), ConfigError (settings).
+        · w[k,c,r,s]; then `residual`, of y's shape, is added and `activation="relu"` applies ReLU,
+        to the bits of `add` and `relu_forward`. b is (K,). Raises ShapeError, DeviceError
+        (arrays), ConfigError (settings).
         """
         self._check("x", x, ndim=4)
         self._check("w", w, ndim=4, dtype=x.dtype.name)
@@ -44,7 +46,9 @@ class ConvolutionOps(ArrayOps):
         )
         if b is not None:
             self._check("b", b, shape=(shape.k,), dtype=x.dtype.name)
-        return self._conv2d_forward(shape, x, w, b, ends_in_relu(activation))
+        if residual is not None:
+            self._check("residual", residual, shape=shape.y_shape, dtype=x.dtype.name)
+        return self._conv2d_forward(shape, x, w, b, residual, ends_in_relu(activation))
 
     @implements("A4", "A5", "A6", "S0:4", "S1:3.2", "S2:BP2", "S3:2.28", "S4:15")
     def conv2d_backward_input(
@@ -57,11 +61,16 @@ class ConvolutionOps(ArrayOps):
         padding: Any = 0,
         dilation: Any = 1,
         groups: int = 1,
+        residual: Array | None = None,
+        relu_y: Array | None = None,
     ) -> Array:
         """Return dx: δ dilated by the stride, padded, convolved in full with rot180(w).
 
         Input and output channels are swapped (S4 eq. 15, S2 BP2). `x_shape` is any shape whose
-        forward output has dy's size; input cells that no window reaches get 0.
+        forward output has dy's size; input cells that no window reaches get 0. `residual`, another
+        gradient of x, is added. With `relu_y`, x itself where it came out of a ReLU, dx passes that
+        ReLU's backward as well: 0 where x <= 0. Both have `x_shape`; the bits are those of `add`
+        and `relu_backward`.
         """
         self._check("dy", dy, ndim=4)
         self._check("w", w, ndim=4, dtype=dy.dtype.name)
@@ -69,7 +78,10 @@ class ConvolutionOps(ArrayOps):
             x_shape, w.shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
         _check_dy(dy, shape)
-        return self._conv2d_backward_input(shape, dy, w)
+        for name, a in (("residual", residual), ("relu_y", relu_y)):
+            if a is not None:
+                self._check(name, a, shape=shape.x_shape, dtype=dy.dtype.name)
+        return self._conv2d_backward_input(shape, dy, w, residual, relu_y)
 
     @implements("A6", "A7", "S0:5", "S1:3.1", "S2:BP4", "S3:2.21", "S4:18")
     def conv2d_backward_weight(
@@ -100,11 +112,24 @@ class ConvolutionOps(ArrayOps):
 
     @abstractmethod
     def _conv2d_forward(
-        self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
+        self,
+        shape: Conv2dShape,
+        x: Array,
+        w: Array,
+        b: Array | None,
+        residual: Array | None,
+        relu: bool,
     ) -> Array: ...
 
     @abstractmethod
-    def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array: ...
+    def _conv2d_backward_input(
+        self,
+        shape: Conv2dShape,
+        dy: Array,
+        w: Array,
+        residual: Array | None,
+        relu_y: Array | None,
+    ) -> Array: ...
 
     @abstractmethod
     def _conv2d_backward_weight(self, shape: Conv2dShape, dy: Array, x: Array) -> Array: ...

@@ -20,25 +20,39 @@ class BatchNormSaved(NamedTuple):
     device: Any
     residual: bool
     relu: bool
+    """Whether the backward begins with ReLU's."""
 
 
 class DenseOps(ArrayOps):
     """Operations over features and channels."""
 
     @implements("A15", "A16", "S4:5")
-    def linear_forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
-        """Return y (N, out) = x (N, in) · wᵀ + b; w is (out, in), b (out,) (S0 §6)."""
+    def linear_forward(
+        self, x: Array, w: Array, b: Array | None = None, *, activation: str | None = None
+    ) -> Array:
+        """Return y (N, out) = x (N, in) · wᵀ + b; w is (out, in), b (out,) (S0 §6).
+
+        `activation="relu"` applies ReLU, to the bits of `relu_forward`.
+        """
         self._check_linear(x, w)
         if b is not None:
             self._check("b", b, shape=(w.shape[0],), dtype=x.dtype.name)
-        return self._linear_forward(x, w, b)
+        return self._linear_forward(x, w, b, ends_in_relu(activation))
 
     @implements("A16", "S0:1", "S2:BP2", "S2:BP3", "S2:BP4")
-    def linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
-        """Return dx = dy·w, dw = dyᵀ·x, db = Σ_n dy (S0 §6, S2 BP2-BP4)."""
+    def linear_backward(
+        self, dy: Array, x: Array, w: Array, *, relu_y: Array | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Return dx = dy·w, dw = dyᵀ·x, db = Σ_n dy (S0 §6, S2 BP2-BP4).
+
+        With `relu_y`, x itself where it came out of a ReLU, dx passes that ReLU's backward as well:
+        0 where x <= 0, to the bits of `relu_backward`.
+        """
         self._check_linear(x, w)
         self._check("dy", dy, shape=(x.shape[0], w.shape[0]), dtype=x.dtype.name)
-        return self._linear_backward(dy, x, w)
+        if relu_y is not None:
+            self._check("relu_y", relu_y, shape=x.shape, dtype=x.dtype.name)
+        return self._linear_backward(dy, x, w, relu_y)
 
     @implements("A24")
     def batch_norm2d_forward(
@@ -54,6 +68,7 @@ class DenseOps(ArrayOps):
         eps: float = 1e-5,
         residual: Array | None = None,
         activation: str | None = None,
+        activation_backward: bool = True,
     ) -> tuple[Array, BatchNormSaved]:
         """Return y (N, C, H, W) and what backward needs (as torch.nn.BatchNorm2d).
 
@@ -61,7 +76,8 @@ class DenseOps(ArrayOps):
         (1 - momentum)·running + momentum·batch in place, with the unbiased variance. Raises
         ShapeError where N·H·W = 1 in training: one value has no variance. An empty batch leaves
         the running statistics alone. `residual`, of x's shape, is added to y; then
-        `activation="relu"` applies ReLU. Their gradients are then part of the backward.
+        `activation="relu"` applies ReLU. Their gradients are then part of the backward; with
+        `activation_backward=False`, that of ReLU is not: the dy it gets has passed it already.
         """
         self._check("x", x, ndim=4)
         if x.shape[1] == 0:
@@ -85,10 +101,11 @@ class DenseOps(ArrayOps):
         if residual is not None:
             self._check("residual", residual, shape=x.shape, dtype=x.dtype.name)
         relu = ends_in_relu(activation)
+        cuts = relu and activation_backward
         y, saved = self._batch_norm2d_forward(
-            x, gamma, beta, running_mean, running_var, train, momentum, eps, residual, relu
+            x, gamma, beta, running_mean, running_var, train, momentum, eps, residual, relu, cuts
         )
-        return y, BatchNormSaved(x.shape, x.dtype.name, saved, residual is not None, relu)
+        return y, BatchNormSaved(x.shape, x.dtype.name, saved, residual is not None, cuts)
 
     @implements("A24")
     def batch_norm2d_backward(
@@ -148,10 +165,12 @@ class DenseOps(ArrayOps):
         check_elements("y", (x.shape[0], w.shape[0]))
 
     @abstractmethod
-    def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array: ...
+    def _linear_forward(self, x: Array, w: Array, b: Array | None, relu: bool) -> Array: ...
 
     @abstractmethod
-    def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]: ...
+    def _linear_backward(
+        self, dy: Array, x: Array, w: Array, relu_y: Array | None
+    ) -> tuple[Array, Array, Array]: ...
 
     @abstractmethod
     def _batch_norm2d_forward(
@@ -166,7 +185,9 @@ class DenseOps(ArrayOps):
         eps: float,
         residual: Array | None,
         relu: bool,
-    ) -> tuple[Array, Any]: ...
+        cuts: bool,
+    ) -> tuple[Array, Any]:
+        """`cuts`: the backward begins with ReLU's."""
 
     @abstractmethod
     def _batch_norm2d_backward(

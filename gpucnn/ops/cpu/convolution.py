@@ -13,7 +13,7 @@ from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.convolution import ConvolutionOps
 from gpucnn.ops.cpu.base import CpuArrayOps, Scratch
 from gpucnn.ops.cpu.columns import Axis, Block, Columns, Plan
-from gpucnn.ops.cpu.select import mask_dtype, zero_where
+from gpucnn.ops.cpu.select import cut, cut_room
 from gpucnn.ops.shapes import Conv2dShape
 
 LARGE = 1 << 24
@@ -27,26 +27,47 @@ class CpuConvolution(CpuArrayOps, ConvolutionOps):
     """The convolution family on NumPy."""
 
     def _conv2d_forward(
-        self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
+        self,
+        shape: Conv2dShape,
+        x: Array,
+        w: Array,
+        b: Array | None,
+        residual: Array | None,
+        relu: bool,
     ) -> Array:
         y = self.empty(shape.y_shape, x.dtype)
         kernels = w.reshape(shape.groups, shape.k // shape.groups, *shape.w_shape[1:])
-        self._correlate(x, kernels, *_forward_axes(shape), y, b, relu)
+        relu_y = y if relu else None
+        self._correlate(x, kernels, *_forward_axes(shape), y, b, residual, relu_y)
         return y
 
-    def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
+    def _conv2d_backward_input(
+        self,
+        shape: Conv2dShape,
+        dy: Array,
+        w: Array,
+        residual: Array | None,
+        relu_y: Array | None,
+    ) -> Array:
         dx = self.empty(shape.x_shape, dy.dtype)
         kernels = w.reshape(shape.groups, shape.k // shape.groups, *shape.w_shape[1:])
+        stride = shape.stride
         swapped = kernels.transpose(0, 2, 1, 3, 4)  # input and output channels change places
         for row_phase in range(min(shape.stride[0], shape.h)):
             rows, row_taps = _phase(shape, 0, row_phase)
             for col_phase in range(min(shape.stride[1], shape.w)):
                 cols, col_taps = _phase(shape, 1, col_phase)
-                part = dx[:, :, row_phase :: shape.stride[0], col_phase :: shape.stride[1]]
+                part = dx[:, :, row_phase :: stride[0], col_phase :: stride[1]]
+                end = [
+                    a if a is None else a[:, :, row_phase :: stride[0], col_phase :: stride[1]]
+                    for a in (residual, relu_y)
+                ]
                 if rows.taps == 0 or cols.taps == 0:
                     part[...] = 0
+                    self._end(part, *end)
                 else:
-                    self._correlate(dy, swapped[..., row_taps, col_taps], rows, cols, part)
+                    taps = swapped[..., row_taps, col_taps]
+                    self._correlate(dy, taps, rows, cols, part, None, *end)
         return dx
 
     def _correlate(
@@ -56,10 +77,14 @@ class CpuConvolution(CpuArrayOps, ConvolutionOps):
         rows: Axis,
         cols: Axis,
         dst: Array,
-        b: Array | None = None,
-        relu: bool = False,
+        b: Array | None,
+        residual: Array | None,
+        relu_y: Array | None,
     ) -> None:
-        """dst (N, K, P, Q; any strides) = src ⋆ kernels (G, K/G, C/G, R, S) + b, in blocks."""
+        """dst (N, K, P, Q; any strides) = src ⋆ kernels (G, K/G, C/G, R, S) + b, in blocks.
+
+        Then + residual, and 0 where relu_y, which may be dst, is not above 0.
+        """
         groups, filters, channels = kernels.shape[:3]
         plan = _plan(channels, groups * filters, groups, rows, cols)
         blocks = list(plan.blocks(len(src), src.dtype.itemsize))
@@ -94,14 +119,22 @@ class CpuConvolution(CpuArrayOps, ConvolutionOps):
                     part[...] = result
                 else:
                     np.add(result, b[:, None, None], out=part)
-            if relu:
-                low = np.less_equal(part, 0, out=take.like(part, bool))
-                zero_where(low, part, part, take.like(part, mask_dtype(part)))
+            if residual is not None:
+                part += residual[block.images, :, block.rows]
+            if relu_y is not None:
+                cut(relu_y[block.images, :, block.rows], part, take)
 
         room = (matrix + tile + (2 if len(weights) > 1 else 1) * product) * src.itemsize
-        room += product * (1 + src.itemsize) if relu else 0
+        room += cut_room(product, src.itemsize) if relu_y is not None else 0
         large = dst.size * channels * rows.taps * cols.taps > LARGE
         self._shares(blocks, room, large, body)
+
+    def _end(self, dst: Array, residual: Array | None, relu_y: Array | None) -> None:
+        """dst + residual, and 0 where relu_y is not above 0."""
+        if residual is not None:
+            dst += residual
+        if relu_y is not None:
+            cut(relu_y, dst, self._scratch(cut_room(dst.size, dst.itemsize)))
 
     def _conv2d_backward_weight(self, shape: Conv2dShape, dy: Array, x: Array) -> Array:
         plan = _plan(shape.w_shape[1], shape.k, shape.groups, *_forward_axes(shape))

@@ -9,7 +9,7 @@ from gpucnn.ops.contract.arrays import Array
 from gpucnn.ops.contract.dense import DenseOps
 from gpucnn.ops.cpu import parallel
 from gpucnn.ops.cpu.base import CpuArrayOps, Scratch
-from gpucnn.ops.cpu.select import mask_dtype, zero_where
+from gpucnn.ops.cpu.select import cut, cut_room, mask_dtype, zero_where
 
 
 class BatchNormSaved(NamedTuple):
@@ -26,27 +26,35 @@ class BatchNormSaved(NamedTuple):
 class CpuDense(CpuArrayOps, DenseOps):
     """The dense family on NumPy."""
 
-    def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array:
+    def _linear_forward(self, x: Array, w: Array, b: Array | None, relu: bool) -> Array:
         y = self.empty((len(x), len(w)), x.dtype)
 
         def body(low: int, high: int, _: Scratch) -> None:
             np.matmul(x[low:high], w.T, out=y[low:high])
             if b is not None:
                 y[low:high] += b
+            if relu:
+                np.maximum(y[low:high], 0, out=y[low:high])
 
         self._over(len(x), x.size + y.size, body)
         return y
 
-    def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
+    def _linear_backward(
+        self, dy: Array, x: Array, w: Array, relu_y: Array | None
+    ) -> tuple[Array, Array, Array]:
         dx, dw = self.empty(x.shape, x.dtype), self.empty(w.shape, w.dtype)
 
-        def input_rows(low: int, high: int, _: Scratch) -> None:
-            np.matmul(dy[low:high], w, out=dx[low:high])
+        def input_rows(low: int, high: int, take: Scratch) -> None:
+            part = dx[low:high]
+            np.matmul(dy[low:high], w, out=part)
+            if relu_y is not None:
+                cut(relu_y[low:high], part, take)
 
         def weight_rows(low: int, high: int, _: Scratch) -> None:
             np.matmul(dy.T[low:high], x, out=dw[low:high])
 
-        self._over(len(dx), dx.size + dy.size, input_rows)
+        room = cut_room(x.shape[1], x.itemsize) if relu_y is not None else 0
+        self._over(len(dx), dx.size + dy.size, input_rows, scratch=room)
         self._over(len(dw), x.size + dw.size, weight_rows)
         return dx, dw, np.sum(dy, axis=0, out=self.empty(dy.shape[1:], dy.dtype))
 
@@ -62,6 +70,7 @@ class CpuDense(CpuArrayOps, DenseOps):
         eps: float,
         residual: Array | None,
         relu: bool,
+        cuts: bool,
     ) -> tuple[Array, Any]:
         mean, var = running_mean, running_var
         values = x.size // x.shape[1]
@@ -73,7 +82,7 @@ class CpuDense(CpuArrayOps, DenseOps):
         y = self.empty(x.shape, x.dtype)
         saved = BatchNormSaved(
             x, np.array(mean)[:, None, None], inverse_std[:, None, None], train,
-            y if relu else None, residual is not None,
+            y if cuts else None, residual is not None,
         )  # fmt: skip
         scale, shift = gamma[:, None, None] * saved.inverse_std, beta[:, None, None]
 

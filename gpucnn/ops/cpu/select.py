@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.ops.contract.arrays import Array
+from gpucnn.ops.cpu.base import Scratch
 
 _INTEGERS = {"float32": np.int32, "float64": np.int64}
 
@@ -22,6 +23,17 @@ def zero_where(drop: Array, values: Array, out: Array, keep: Array) -> None:
     np.copyto(keep, drop)
     keep -= 1  # no bits where dropped, all bits where kept
     np.bitwise_and(values.view(integer), keep, out=out.view(integer))
+
+
+def cut(y: Array, values: Array, take: Scratch) -> None:
+    """values = y <= 0 ? 0 : values, elementwise, in `cut_room` of scratch; y may be `values`."""
+    low = np.less_equal(y, 0, out=take.like(values, bool))
+    zero_where(low, values, values, take.like(values, mask_dtype(values)))
+
+
+def cut_room(count: int, itemsize: int) -> int:
+    """Bytes of scratch for `cut` of `count` values."""
+    return count * (1 + itemsize)
 
 
 def mask_dtype(values: Array) -> Any:

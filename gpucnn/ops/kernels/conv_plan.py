@@ -33,8 +33,8 @@ DIRECT_COLUMNS = 128
 """Columns of a block of conv_direct.cuh."""
 DIRECT_TAPS = 9
 """TAPS of conv2d_backward_weight.cu."""
-STRIP = 4
-"""STRIP of conv2d_forward.cu and conv2d_backward_input.cu."""
+DEPTHWISE_KERNELS: dict[str, tuple[int, ...]] = {"float32": (3, 5, 7), "float64": ()}
+"""Square windows that the depthwise kernels have compiled in, for stride and dilation 1."""
 SLICE_TILES = 16
 """Fewest tiles of depth in a slice of a split sum: fewer would not pay for writing it."""
 
@@ -61,6 +61,8 @@ class ConvPlan:
     stages: int = 2
     filters: int = 0
     """Of a thread: FILTERS of the direct kernels; 0 where a thread makes all rows."""
+    kernel: int = 0
+    """KERNEL of the depthwise kernels."""
     math: Literal["fp32"] = "fp32"
     """How numbers are multiplied; the modes of tensor cores will stand here."""
     layout: Literal["nchw"] = "nchw"
@@ -74,6 +76,8 @@ class ConvPlan:
     def macros(self) -> tuple[tuple[str, int], ...]:
         if self.tile is not None:
             return (*self.tile.macros, ("STAGES", self.stages))
+        if self.kind == "depthwise":
+            return (("KERNEL", self.kernel),)
         return (("FILTERS", self.filters),) if self.filters else ()
 
     @property
@@ -131,8 +135,9 @@ def through_registers(first: ConvPlan, dtype: str) -> ConvPlan:
 def _forward(shape: Conv2dShape, dtype: str) -> ConvPlan:
     filters, pixels = shape.k // shape.groups, shape.n * shape.p * shape.q
     if depthwise(shape):
-        strips = shape.n * shape.k * -(-shape.p // STRIP) * shape.q
-        return ConvPlan("conv2d_forward", "depthwise", strips)
+        kernel, strip = _strip(shape, dtype)
+        strips = shape.n * shape.k * -(-shape.p // strip) * shape.q
+        return ConvPlan("conv2d_forward", "depthwise", strips, kernel=kernel)
     if shape.c // shape.groups <= DIRECT_CHANNELS:
         a_thread = 4 if filters <= 4 else 16
         return ConvPlan("conv2d_forward", "direct", shape.groups, filters, pixels, filters=a_thread)
@@ -145,8 +150,9 @@ def _backward_input(shape: Conv2dShape, dtype: str) -> ConvPlan:
     most = -(-shape.h // high)  # rows of the largest phase
     columns, products = shape.n * most * -(-shape.w // wide), shape.groups * high * wide
     if depthwise(shape):
-        strips = shape.n * shape.c * -(-most // STRIP) * high * shape.w
-        return ConvPlan("conv2d_backward_input", "depthwise", strips)
+        kernel, strip = _strip(shape, dtype)
+        strips = shape.n * shape.c * -(-most // strip) * high * shape.w
+        return ConvPlan("conv2d_backward_input", "depthwise", strips, kernel=kernel)
     if channels <= DIRECT_CHANNELS:
         return ConvPlan("conv2d_backward_input", "direct", products, channels, columns)
     return _tiled("conv2d_backward_input", products, channels, columns, dtype)
@@ -172,6 +178,12 @@ _PLANS: dict[Operation, Callable[[Conv2dShape, str], ConvPlan]] = {
     "conv2d_backward_input": _backward_input,
     "conv2d_backward_weight": _backward_weight,
 }
+
+
+def _strip(shape: Conv2dShape, dtype: str) -> tuple[int, int]:
+    """KERNEL and kStrip of conv_depthwise.cuh."""
+    plain = shape.stride == shape.dilation == (1, 1) and shape.r == shape.s
+    return (shape.r, 8) if plain and shape.r in DEPTHWISE_KERNELS[dtype] else (0, 4)
 
 
 def _tiled(operation: Operation, products: int, rows: int, columns: int, dtype: str) -> ConvPlan:

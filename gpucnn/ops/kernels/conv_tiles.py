@@ -42,7 +42,8 @@ class Tile:
 
 # The rates are estimated from the share of multiply-adds among the instructions of the loop over
 # the tiles on sm_90 (benchmarks/sass_mix.py), the mean of the passes; no GPU has measured them.
-# Four warps of 32 x 64 sums make 64 x 128 in three stages alone: in two they would spill.
+# Four warps of 32 x 64 sums make 64 x 128 in three stages alone: in two they would spill. The last
+# three are for few rows (16 or 32 filters or channels) or columns (a first layer's taps).
 TILES = {
     "float32": (
         Tile(128, 128, 8, 8, 1.0, (2, 3)),
@@ -50,6 +51,9 @@ TILES = {
         Tile(64, 128, 4, 8, 0.81, (2, 3)),
         Tile(64, 64, 4, 4, 0.63, (2, 3)),
         Tile(32, 64, 4, 4, 0.58, (2, 3)),
+        Tile(32, 128, 4, 8, 0.74, (2, 3)),
+        Tile(64, 32, 4, 4, 0.58, (2, 3)),
+        Tile(16, 128, 4, 4, 0.52, (2, 3)),
     ),
     "float64": (Tile(64, 64, 4, 4, 1.0, (2,)), Tile(32, 64, 4, 4, 0.95, (2,))),
 }

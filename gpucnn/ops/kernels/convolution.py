@@ -29,16 +29,29 @@ class KernelConvolution(KernelArrayOps, ConvolutionOps):
     """Chooses among the plans of the same bits by measuring them; None: the estimates do."""
 
     def _conv2d_forward(
-        self, shape: Conv2dShape, x: Array, w: Array, b: Array | None, relu: bool
+        self,
+        shape: Conv2dShape,
+        x: Array,
+        w: Array,
+        b: Array | None,
+        residual: Array | None,
+        relu: bool,
     ) -> Array:
         y = self.empty(shape.y_shape, x.dtype)
-        args = [x, w, b, y, params(shape), relu]
+        args = [x, w, b, residual, y, params(shape), relu]
         self._run(self._plan("conv2d_forward", shape, x.dtype), shape, args, x.dtype)
         return y
 
-    def _conv2d_backward_input(self, shape: Conv2dShape, dy: Array, w: Array) -> Array:
+    def _conv2d_backward_input(
+        self,
+        shape: Conv2dShape,
+        dy: Array,
+        w: Array,
+        residual: Array | None,
+        relu_y: Array | None,
+    ) -> Array:
         dx = self.empty(shape.x_shape, dy.dtype)
-        args = [dy, w, dx, params(shape)]
+        args = [dy, w, residual, relu_y, dx, params(shape)]
         self._run(self._plan("conv2d_backward_input", shape, dy.dtype), shape, args, dy.dtype)
         return dx
 
@@ -70,7 +83,9 @@ class KernelConvolution(KernelArrayOps, ConvolutionOps):
     def _launch_plan(self, found: ConvPlan, args: list[Any], dtype: Any) -> None:
         file, symbol = found.operation, found.symbol
         if found.kind == "depthwise":
-            self._launch_elements(file, found.products, args, dtype=dtype, symbol=symbol)
+            self._launch_elements(
+                file, found.products, args, dtype=dtype, symbol=symbol, macros=found.macros
+            )
             return
         grid, block = (found.blocks, 1, 1), (found.threads, 1, 1)
         self._launch(file, grid, block, args, dtype=dtype, symbol=symbol, macros=found.macros)

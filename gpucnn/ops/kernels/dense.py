@@ -71,23 +71,26 @@ class GemmPlan:
 class KernelDense(KernelArrayOps, DenseOps):
     """The linear layer and the losses on kernels."""
 
-    def _linear_forward(self, x: Array, w: Array, b: Array | None) -> Array:
+    def _linear_forward(self, x: Array, w: Array, b: Array | None, relu: bool) -> Array:
         (n, features), units = x.shape, w.shape[0]
         plan = GemmPlan.of(n, units, features, x.dtype.itemsize)
         if plan.chunks == 1:
-            return self._product("linear_forward", plan, [x, w, b], x.dtype)[0]
-        parts = self._product("linear_forward", plan, [x, w, None], x.dtype)
+            return self._product("linear_forward", plan, [x, w, b], x.dtype, more=[relu])[0]
+        parts = self._product("linear_forward", plan, [x, w, None], x.dtype, more=[False])
         y = self.empty((plan.m, plan.n), x.dtype)
-        args = [parts, b, y, y.size, plan.n, plan.chunks]
+        args = [parts, b, y, y.size, plan.n, plan.chunks, relu]
         self._launch_elements(
             "linear_forward", y.size, args, dtype=x.dtype, symbol="linear_forward_reduce"
         )
         return y
 
-    def _linear_backward(self, dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
+    def _linear_backward(
+        self, dy: Array, x: Array, w: Array, relu_y: Array | None
+    ) -> tuple[Array, Array, Array]:
         (n, features), units, itemsize = x.shape, w.shape[0], x.dtype.itemsize
         plan = GemmPlan.of(n, features, units, itemsize)
-        dx = self._product("linear_backward", plan, [dy, w], dy.dtype, "linear_backward_input")
+        operands = [dy, w, relu_y if plan.chunks == 1 else None]
+        dx = self._product("linear_backward", plan, operands, dy.dtype, "linear_backward_input")
         plan = GemmPlan.of(units, features, n, itemsize)
         dw = self._product("linear_backward", plan, [dy, x], dy.dtype, "linear_backward_weight")
         chunks = min(max(1, ceil_div(n, BIAS_ROWS)), BIAS_CHUNKS)
@@ -97,7 +100,7 @@ class KernelDense(KernelArrayOps, DenseOps):
             [dy, db, n, units, ceil_div(n, chunks)],
             dtype=dy.dtype, symbol="linear_backward_bias",
         )  # fmt: skip
-        return self._add_chunks(dx), self._add_chunks(dw), self._add_chunks(db)
+        return self._add_chunks(dx, relu_y), self._add_chunks(dw), self._add_chunks(db)
 
     def _product(
         self,
@@ -106,21 +109,22 @@ class KernelDense(KernelArrayOps, DenseOps):
         operands: Sequence[Array | None],
         dtype: Any,
         symbol: str | None = None,
+        more: Sequence[Any] = (),
     ) -> Array:
-        """The products of the chunks of k, (chunks, m, n)."""
+        """The products of the chunks of k, (chunks, m, n); `more` arguments stand behind."""
         out = self.empty((plan.chunks, plan.m, plan.n), dtype)
         self._launch(
-            file, plan.grid, (THREADS, 1, 1), [*operands, out, plan.params],
+            file, plan.grid, (THREADS, 1, 1), [*operands, out, plan.params, *more],
             dtype=dtype, symbol=symbol, macros=plan.macros,
         )  # fmt: skip
         return out
 
-    def _add_chunks(self, parts: Array) -> Array:
-        """The sum over the first axis, in its order."""
+    def _add_chunks(self, parts: Array, relu_y: Array | None = None) -> Array:
+        """The sum over the first axis, in its order, 0 where relu_y <= 0; of one part, itself."""
         if parts.shape[0] == 1:
             return parts[0]
         out = self.empty(parts.shape[1:], parts.dtype)
-        args = [parts, out, out.size, parts.shape[0]]
+        args = [parts, relu_y, out, out.size, parts.shape[0]]
         self._launch_elements(
             "linear_backward", out.size, args, dtype=out.dtype, symbol="linear_backward_reduce"
         )

@@ -43,6 +43,7 @@ class KernelNormalization(KernelArrayOps, DenseOps):
         eps: float,
         residual: Array | None,
         relu: bool,
+        cuts: bool,
     ) -> tuple[Array, Saved]:
         channels, pixels, values = _sizes(x)
         mean, inverse_std = (self.empty((channels,), x.dtype) for _ in range(2))
@@ -73,7 +74,7 @@ class KernelNormalization(KernelArrayOps, DenseOps):
             [x, gamma, beta, mean, inverse_std, residual, y, channels, pixels, relu, x.size],
             dtype=x.dtype,
         )  # fmt: skip
-        again, kept = relu and residual is None, relu and residual is not None
+        again, kept = cuts and residual is None, cuts and residual is not None
         return y, Saved(x, mean, inverse_std, train, beta if again else None, y if kept else None)
 
     def _batch_norm2d_backward(

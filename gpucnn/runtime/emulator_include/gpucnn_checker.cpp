@@ -226,7 +226,10 @@ void end_block() {
 
 void copy_begins(void* to, const void* from, std::uint32_t size, bool inside, void* caller) {
     if (!checking) return;
-    if (inside) access(from, size, Access::Load, true, caller);
+    if (inside)
+        access(from, size, Access::Load, true, caller);
+    else  // the lane takes part in the warp's request, and reads nothing
+        metrics::request(Space::Global, Access::Load, code_of(caller), size, *running);
     access(to, size, Access::Store, true, caller);
     const std::uint64_t address = reinterpret_cast<std::uint64_t>(to);
     SharedSpace* const space = space_of(address, size);

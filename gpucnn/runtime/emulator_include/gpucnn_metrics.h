@@ -35,8 +35,8 @@ inline void begin_launch(std::size_t count) {
     threads = count;
 }
 
-inline void note(Space space, Access access, std::uint32_t code, std::uint32_t size,
-                 std::uint64_t offset, const Fiber& fiber) {
+// The request that this execution of the instruction by a thread is part of.
+inline Request& request(Space space, Access access, std::uint32_t code, std::uint32_t size, const Fiber& fiber) {
     const auto [place, is_new] = sites.try_emplace({code, size, space});
     Site& site = place->second;
     if (is_new) {
@@ -48,8 +48,14 @@ inline void note(Space space, Access access, std::uint32_t code, std::uint32_t s
     std::vector<Request>& requests = site.requests[fiber.thread.warp];
     const std::uint32_t n = site.executed[std::size_t(&fiber - fibers.data())]++;
     if (n >= requests.size()) requests.resize(n + 1);
-    requests[n].lanes |= 1u << fiber.thread.lane;
-    requests[n].offset[fiber.thread.lane] = offset;
+    return requests[n];
+}
+
+inline void note(Space space, Access access, std::uint32_t code, std::uint32_t size,
+                 std::uint64_t offset, const Fiber& fiber) {
+    Request& r = request(space, access, code, size, fiber);
+    r.lanes |= 1u << fiber.thread.lane;
+    r.offset[fiber.thread.lane] = offset;
 }
 
 // Different values of `unit` bytes among the lanes from `first` on.
@@ -83,6 +89,7 @@ inline void end_block() {
         Metric& total = totals[site.total];
         for (std::vector<Request>& warp : site.requests) {
             for (const Request& r : warp) {
+                if (!r.lanes) continue;  // of copies that no lane made
                 ++total.requests;
                 total.bytes += std::uint64_t(__builtin_popcount(r.lanes)) * total.size;
                 total.units += total.space == Space::Shared ? wavefronts(r, total.size)

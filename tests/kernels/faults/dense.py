@@ -88,15 +88,15 @@ FAULTS: list[Fault] = [
         ),
         (
             "a column beyond the edge",
-            "if (column + v < n) address[v]",
-            "address[v]",
+            "if (column + v < n) out[at + v]",
+            "out[at + v]",
             linear(1, 3, 33),
             "memcheck",
         ),
     ),
     *faults(
         "linear_forward",
-        ("bias left out", "shared, x, w, b, y", "shared, x, w, nullptr, y", plain),
+        ("bias left out", "shared, x, w, b, {", "shared, x, w, nullptr, {", plain),
         ("w not transposed", "gemm<true, true>", "gemm<true, false>", plain),
         (
             "bias left out of the sum of chunks",

@@ -69,10 +69,10 @@ def test_what_the_reference_lacks_says_so() -> None:
 
 
 class Turned(NumpyOps):
-    def _conv2d_forward(self, shape: Any, x: Any, w: Any, b: Any, relu: bool) -> Any:
+    def _conv2d_forward(self, shape: Any, x: Any, w: Any, *rest: Any) -> Any:
         """True convolution."""
         turned = np.ascontiguousarray(w[..., ::-1, ::-1])
-        return super()._conv2d_forward(shape, x, turned, b, relu)
+        return super()._conv2d_forward(shape, x, turned, *rest)
 
 
 class Averaged(NumpyOps):

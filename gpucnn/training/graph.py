@@ -34,7 +34,8 @@ class Launched(NamedTuple):
     outcome: Callable[[], Outcome]
     """What the host must know of it; waits for the device."""
     as_graph: bool
-    """Whether it was launched whole, so that the host can be ahead of it."""
+    """Whether it was launched whole, so that the host can be ahead of it; else the outcome is to be
+    read before the next step."""
 
 
 class Steps:
@@ -84,7 +85,7 @@ class Steps:
             self._run(feed, moment)
         # A graph's step leaves the host's counters alone, capturing it does not.
         optimizer.iterations = done
-        return Launched(self._step.outcome(), replayed)
+        return Launched(self._step.outcome_later() if replayed else self._step.outcome, replayed)
 
     def _run(self, feed: Feed, moment: Moment) -> None:
         arrays = tuple(self._ops.asarray(a) for a in feed.arrays)

@@ -93,16 +93,19 @@ class Step:
         self.model.backward(dy)
         return loss
 
-    def outcome(self) -> Callable[[], Outcome]:
+    def outcome(self) -> Outcome:
+        """Of the last run; waits for the device."""
+        return self._read(self.ops.to_numpy(self._outcome))
+
+    def outcome_later(self) -> Callable[[], Outcome]:
         """Of the last run, whatever runs come before it is called; it then waits for the device."""
-        fetched, dtype = self.ops.memory.fetch(self._outcome), self.optimizer.values.dtype
+        fetched = self.ops.memory.fetch(self._outcome)
+        return lambda: self._read(fetched())
 
-        def read() -> Outcome:
-            host = fetched()
-            loss, change = (float(host[i].view(dtype)[0]) for i in (0, 1))
-            return Outcome(loss, bool(host[2, 0]), change if self.measure_change else math.nan)
-
-        return read
+    def _read(self, host: Any) -> Outcome:
+        dtype = self.optimizer.values.dtype
+        loss, change = (float(host[i].view(dtype)[0]) for i in (0, 1))
+        return Outcome(loss, bool(host[2, 0]), change if self.measure_change else math.nan)
 
     @implements("A21", "S0:6")
     def _update(self, moment: Moment, finite: Array) -> None:

@@ -108,6 +108,7 @@ class CpuConvolution(CpuArrayOps, ConvolutionOps):
                 image = dst[block.images.start].reshape(groups, filters, -1)
                 pixels = slice(block.rows.start * cols.outputs, block.rows.stop * cols.outputs)
                 _products(weights, matrices, image[:, :, pixels], term)
+                result = part
                 if b is not None:
                     part += b[:, None, None]
             else:
@@ -115,12 +116,12 @@ class CpuConvolution(CpuArrayOps, ConvolutionOps):
                 _products(weights, matrices, result, term)
                 result = result.reshape(-1, block.height, block.count, cols.outputs)
                 result = result.transpose(2, 0, 1, 3)
-                if b is None:
-                    part[...] = result
-                else:
-                    np.add(result, b[:, None, None], out=part)
+                if b is not None:
+                    result = np.add(result, b[:, None, None], out=part)
             if residual is not None:
-                part += residual[block.images, :, block.rows]
+                np.add(result, residual[block.images, :, block.rows], out=part)
+            elif result is not part:
+                part[...] = result
             if relu_y is not None:
                 cut(relu_y[block.images, :, block.rows], part, take)
 

@@ -27,8 +27,12 @@ def zero_where(drop: Array, values: Array, out: Array, keep: Array) -> None:
 
 def cut(y: Array, values: Array, take: Scratch) -> None:
     """values = y <= 0 ? 0 : values, elementwise, in `cut_room` of scratch; y may be `values`."""
-    low = np.less_equal(y, 0, out=take.like(values, bool))
-    zero_where(low, values, values, take.like(values, mask_dtype(values)))
+    drop = np.less_equal(y, 0, out=take.like(values, bool)).view(np.int8)
+    drop -= 1  # in bytes, a quarter of `zero_where`'s pass; the sign fills the rest
+    keep = take.like(values, mask_dtype(values))
+    np.copyto(keep, drop)
+    bits = values.view(keep.dtype)
+    np.bitwise_and(bits, keep, out=bits)
 
 
 def cut_room(count: int, itemsize: int) -> int:

@@ -87,7 +87,10 @@ class ndarray:
         return ndarray(np.asarray(self.host[index]))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        submit(np.copyto, (self.host[index], _host(value)))
+        parts = index if isinstance(index, tuple) else (index,)
+        whole = any(part is Ellipsis for part in parts)
+        place = self.host[index if whole else (*parts, ...)]  # a view of one number, too
+        submit(np.copyto, (place, _host(value)))
 
     def set(self, arr: np.ndarray, stream: Stream | None = None) -> None:
         """Another stream than the current one copies from pinned memory, when it comes to it."""

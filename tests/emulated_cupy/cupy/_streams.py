@@ -36,7 +36,8 @@ class Event:
     def __init__(
         self, block: bool = False, disable_timing: bool = False, interprocess: bool = False
     ) -> None:
-        self.seconds = 0.0
+        self.seconds: float | None = None
+        self._timed = not disable_timing
         self._recorded: _Piece | None = None
 
     def record(self, stream: "Stream | None" = None) -> None:
@@ -47,7 +48,8 @@ class Event:
             _finish(self._recorded)
 
     def _reached(self) -> None:
-        self.seconds = time.perf_counter()
+        if self._timed:
+            self.seconds = time.perf_counter()
 
 
 class Graph:

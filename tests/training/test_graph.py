@@ -280,6 +280,7 @@ def test_the_cpu_has_no_graphs() -> None:
     assert (trainer.steps.replays, said) == (0, [])
 
 
+@pytest.mark.slow
 def test_graphs_through_cupy() -> None:
     """This file's tests on cuda, with stream capture and kernels emulated."""
     if "cuda" in DEVICES:

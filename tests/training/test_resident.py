@@ -265,6 +265,7 @@ def test_leaving_an_epoch_ends_the_loader(ops: Ops) -> None:
     assert ended == [4]
 
 
+@pytest.mark.slow
 def test_through_cupy() -> None:
     """This file's tests on cuda, with stream capture and kernels emulated."""
     if "cuda" in DEVICES:
